@@ -1,0 +1,34 @@
+import type { APIGatewayProxyEvent } from 'aws-lambda';
+import type * as z from 'zod';
+import { Problem } from '../problem/problem.ts';
+
+/** Checks path parameters or query; a path that does not fit is a thing that does not exist (api.md). */
+export function readPart(schema: z.ZodType | undefined, value: unknown, part: 'path' | 'query'): unknown {
+  if (!schema) return undefined;
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  if (part === 'path') throw new Problem('NOT_FOUND');
+  throw new Problem('INVALID_REQUEST', 'The query does not fit.', { errors: issuesOf(result.error) });
+}
+
+/** Parses and checks a JSON body: 415 for another media type, 400 for what is not JSON or does not fit. */
+export function readJsonBody(schema: z.ZodType, event: APIGatewayProxyEvent): unknown {
+  const type = Object.entries(event.headers).find(([name]) => name.toLowerCase() === 'content-type')?.[1];
+  if (type !== undefined && !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) {
+    throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json.');
+  }
+  const text = Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8').toString('utf8');
+  let json: unknown;
+  try {
+    json = text.trim() === '' ? {} : JSON.parse(text);
+  } catch {
+    // The parser's message quotes the body, which may hold a secret.
+    throw new Problem('INVALID_JSON');
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  throw new Problem('INVALID_REQUEST', undefined, { errors: issuesOf(result.error) });
+}
+
+const issuesOf = (error: z.ZodError) =>
+  error.issues.slice(0, 20).map(({ path, message }) => ({ path: `/${path.map(String).join('/')}`, message }));

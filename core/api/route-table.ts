@@ -1,0 +1,203 @@
+import * as z from 'zod';
+import { cluster, clusterId, registered, registration } from '../cluster/cluster-schema.ts';
+import {
+  me,
+  registrationToken,
+  registrationTokenIssued,
+  registrationTokenRequest,
+} from '../credential/registration-token-schema.ts';
+import type { Scope } from '../credential/scope.ts';
+import { digest, image, imagePolicy, scanResult, verdict } from '../image/image-schema.ts';
+import type { ProblemCode } from '../problem/problem.ts';
+import { release } from '../release/release-schema.ts';
+import { page, pageQuery } from './page.ts';
+
+export type FunctionRole = 'install-assets' | 'registration' | 'image-scan';
+
+export type Route = {
+  /** The function that answers. */
+  readonly role: FunctionRole;
+  /** `public`: no credential. `any`: every verified one. A list: one of these scopes is enough. */
+  readonly scopes: 'public' | 'any' | readonly [Scope, ...Scope[]];
+  readonly summary: string;
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  /** JSON that fits a schema, or `report`: any bytes, which the function reads itself. */
+  readonly body?: z.ZodType | 'report';
+  readonly answer: {
+    readonly status: 200 | 201 | 204;
+    readonly description: string;
+    readonly schema?: z.ZodType;
+    /** Media type when it is not JSON. */
+    readonly type?: string;
+  };
+  /** Problems beyond those that every route may answer. */
+  readonly problems?: readonly ProblemCode[];
+};
+
+const byCluster = z.object({ clusterId });
+
+/**
+ * Every route of the API, and who may use it. The API (lib/api.ts) and the OpenAPI document are made from this table;
+ * a function whose handlers do not match its rows does not compile; what is not listed is 404 or 405.
+ */
+export const routeTable = {
+  'GET /healthz': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'Whether the function reaches its table',
+    answer: { status: 200, description: 'it does', schema: z.object({ status: z.literal('ok') }) },
+    problems: ['UNAVAILABLE'],
+  },
+  'GET /openapi.json': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'This document',
+    answer: { status: 200, description: 'OpenAPI 3.1', schema: z.looseObject({ openapi: z.string() }) },
+  },
+  'GET /v1/releases': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'Calico versions on offer, default first',
+    answer: { status: 200, description: 'the releases', schema: z.object({ items: z.array(release) }) },
+  },
+  'GET /v1/clusters/{clusterId}/manifest': {
+    role: 'install-assets',
+    scopes: ['clusters:install', 'cluster:report'],
+    summary: 'The connect manifest, without the private key',
+    params: byCluster,
+    answer: { status: 200, description: 'Kubernetes objects', type: 'application/yaml' },
+    problems: ['NOT_FOUND'],
+  },
+  'GET /v1/clusters/{clusterId}/kubeconfig': {
+    role: 'install-assets',
+    scopes: ['clusters:read'],
+    summary: 'A kubeconfig for the access host',
+    params: byCluster,
+    query: z.object({ embed: z.literal('token').optional() }),
+    answer: { status: 200, description: 'a kubeconfig', type: 'application/yaml' },
+    problems: ['NOT_FOUND'],
+  },
+  'GET /v1/me': {
+    role: 'registration',
+    scopes: 'any',
+    summary: 'Tenant, principal and scopes of the credential',
+    answer: { status: 200, description: 'who calls', schema: me },
+  },
+  'POST /v1/registration-tokens': {
+    role: 'registration',
+    scopes: ['registration-tokens:manage'],
+    summary: 'Make a token that registers one cluster',
+    body: registrationTokenRequest,
+    answer: { status: 201, description: 'the token, shown once', schema: registrationTokenIssued },
+  },
+  'GET /v1/registration-tokens': {
+    role: 'registration',
+    scopes: ['registration-tokens:manage'],
+    summary: 'The registration tokens, without their secrets',
+    query: pageQuery,
+    answer: { status: 200, description: 'a page', schema: page(registrationToken) },
+    problems: ['INVALID_CURSOR'],
+  },
+  'DELETE /v1/registration-tokens/{tokenId}': {
+    role: 'registration',
+    scopes: ['registration-tokens:manage'],
+    summary: 'Revoke an unused registration token',
+    params: z.object({ tokenId: z.string().regex(/^[a-z2-7]{16}$/) }),
+    answer: { status: 204, description: 'revoked' },
+    problems: ['NOT_FOUND', 'TOKEN_NOT_REVOCABLE'],
+  },
+  'POST /v1/registrations': {
+    role: 'registration',
+    scopes: ['registration:use'],
+    summary: 'Register a cluster; the same token and key give the same answer again',
+    body: registration,
+    answer: { status: 201, description: 'the cluster and what it needs to connect', schema: registered },
+    problems: [
+      'CSR_MALFORMED',
+      'CSR_SIGNATURE_INVALID',
+      'CSR_KEY_WEAK',
+      'CLUSTER_NAME_INVALID',
+      'CLUSTER_NAME_NOT_ALLOWED',
+      'CLUSTER_NAME_TAKEN',
+      'TOKEN_SPENT',
+      'CONFLICT',
+    ],
+  },
+  'GET /v1/clusters': {
+    role: 'registration',
+    scopes: ['clusters:read'],
+    summary: 'The clusters of the tenant',
+    query: pageQuery,
+    answer: { status: 200, description: 'a page', schema: page(cluster) },
+    problems: ['INVALID_CURSOR'],
+  },
+  'GET /v1/clusters/{clusterId}': {
+    role: 'registration',
+    scopes: ['clusters:read'],
+    summary: 'One cluster',
+    params: byCluster,
+    answer: { status: 200, description: 'the cluster', schema: cluster },
+    problems: ['NOT_FOUND'],
+  },
+  'DELETE /v1/clusters/{clusterId}': {
+    role: 'registration',
+    scopes: ['clusters:disconnect'],
+    summary: 'Disconnect a cluster: its certificate is revoked and its tunnel cut within 5 s',
+    params: byCluster,
+    answer: { status: 204, description: 'disconnected' },
+    problems: ['NOT_FOUND'],
+  },
+  'POST /v1/scans': {
+    role: 'image-scan',
+    scopes: ['scans:write'],
+    summary: 'Take a scan report and judge its image',
+    query: z.object({ image: z.string().min(1).max(1_024).optional(), digest: digest.optional() }),
+    body: 'report',
+    answer: { status: 201, description: 'the verdict', schema: scanResult },
+    problems: [
+      'REPORT_MALFORMED',
+      'REPORT_UNSUPPORTED',
+      'REPORT_DIGEST_MISMATCH',
+      'REPORT_DIGEST_MISSING',
+      'PAYLOAD_TOO_LARGE',
+      'UNSUPPORTED_MEDIA_TYPE',
+    ],
+  },
+  'GET /v1/images': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'The latest result of each image',
+    query: pageQuery.extend({ verdict: verdict.optional() }),
+    answer: { status: 200, description: 'a page', schema: page(image) },
+    problems: ['INVALID_CURSOR'],
+  },
+  'GET /v1/images/{digest}': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'The latest result of one image, with the findings that decided',
+    params: z.object({ digest }),
+    answer: { status: 200, description: 'the image', schema: image },
+    problems: ['NOT_FOUND'],
+  },
+  'GET /v1/image-policy': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'The thresholds that verdicts follow',
+    answer: { status: 200, description: 'the policy', schema: imagePolicy },
+  },
+  'PUT /v1/image-policy': {
+    role: 'image-scan',
+    scopes: ['image-policy:write'],
+    summary: 'Change the thresholds; verdicts follow at once',
+    body: imagePolicy,
+    answer: { status: 200, description: 'the policy as stored', schema: imagePolicy },
+  },
+} as const satisfies Record<`${'GET' | 'POST' | 'PUT' | 'DELETE'} /${string}`, Route>;
+
+export type RouteKey = keyof typeof routeTable;
+
+/** The rows that one function answers. */
+export type RouteKeyOf<R extends FunctionRole> = {
+  [K in RouteKey]: (typeof routeTable)[K]['role'] extends R ? K : never;
+}[RouteKey];

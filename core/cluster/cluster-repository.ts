@@ -1,0 +1,53 @@
+import { GetCommand } from '@aws-sdk/lib-dynamodb';
+import type { TenantAccess } from '../tenant/tenant-access.ts';
+import { tenantPartition } from '../tenant/tenant-partition.ts';
+import type { ClusterFacts } from './cluster-schema.ts';
+
+/** A registered cluster as the tenant table keeps it. */
+export type ClusterRecord = {
+  readonly clusterId: string;
+  readonly clusterName: string;
+  /** Epoch milliseconds. */
+  readonly registeredAt: number;
+  readonly facts: ClusterFacts;
+  /** PEM, public. */
+  readonly certificate: string;
+  /** Lower-case hex SHA-256 of its DER. */
+  readonly fingerprint: string;
+  /** End of the certificate's validity, epoch milliseconds. */
+  readonly notAfter: number;
+  /** SHA-256 of the cluster token, so that disconnecting can delete the credential. */
+  readonly tokenHash: string;
+};
+
+/** Item key of one cluster in its tenant's CLUSTERS partition. */
+export const clusterKey = (tenantId: string, clusterId: string) => ({
+  pk: tenantPartition(tenantId, 'CLUSTERS'),
+  sk: clusterId,
+});
+
+/** The record of an item; undefined when there is none or the cluster was disconnected (a tombstone that TTL removes). */
+export function clusterOf(item: Record<string, unknown> | undefined): ClusterRecord | undefined {
+  if (!item || item.disconnectedAt !== undefined) return undefined;
+  const { pk: _pk, sk: _sk, ...record } = item;
+  return record as ClusterRecord;
+}
+
+/** Reads clusters as their tenant; the writes are functions/registration's. Units: `find` 1 read (≤ 4 KB, strongly consistent). */
+export class ClusterRepository {
+  readonly #access: TenantAccess;
+  readonly #table: string;
+
+  constructor(access: TenantAccess, tenantTable: string) {
+    this.#access = access;
+    this.#table = tenantTable;
+  }
+
+  /** Undefined for an absent, disconnected or other tenant's cluster: the same for all three. */
+  async find(tenantId: string, clusterId: string): Promise<ClusterRecord | undefined> {
+    const { Item } = await this.#access(tenantId).dynamo.send(
+      new GetCommand({ TableName: this.#table, Key: clusterKey(tenantId, clusterId), ConsistentRead: true }),
+    );
+    return clusterOf(Item);
+  }
+}

@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto';
+import {
+  DeleteCommand,
+  type DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  UpdateCommand,
+} from '@aws-sdk/lib-dynamodb';
+import { conditionFailed } from '../aws/dynamodb-errors.ts';
+import type { Role } from './scope.ts';
+import type { TokenKind } from './token.ts';
+
+/** What a stored credential yields. Only the hash of its text is kept (design.md 5). */
+export type CredentialRecord = {
+  readonly hash: string;
+  readonly kind: TokenKind;
+  readonly tokenId: string;
+  readonly tenantId: string;
+  /** Space separated. */
+  readonly scopes: string;
+  /** Epoch seconds; absent: it does not expire by itself. */
+  readonly expiresAt?: number;
+  /** The cluster of a cluster token. */
+  readonly clusterId?: string;
+  /** The only name that a registration token may register. */
+  readonly clusterName?: string;
+};
+
+export type Membership = {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly tenantId: string;
+  readonly roles: readonly Role[];
+};
+
+export type Invitation = {
+  readonly email: string;
+  readonly tenantId: string;
+  readonly roles: readonly Role[];
+};
+
+export const credentialPartition = (hash: string) => `CREDENTIAL#${hash}`;
+export const subjectPartition = (issuer: string, subject: string) =>
+  `SUBJECT#${digest(`${issuer}\n${subject}`)}`;
+export const invitationPartition = (email: string) => `INVITATION#${digest(email.trim().toLowerCase())}`;
+
+const sk = 'IDENTITY';
+
+/**
+ * What must be found before the tenant is known. Single-item conditional writes only.
+ * Units: every method 1 read (strongly consistent) or 1 write, `bindInvitation` up to 1 read and 3 writes.
+ */
+export class IdentityRepository {
+  readonly #dynamo: DynamoDBDocumentClient;
+  readonly #table: string;
+
+  constructor(dynamo: DynamoDBDocumentClient, identitiesTable: string) {
+    this.#dynamo = dynamo;
+    this.#table = identitiesTable;
+  }
+
+  /** The record of a credential, spent or not; expiry is the caller's to check (TTL removes late). */
+  async findCredential(hash: string): Promise<CredentialRecord | undefined> {
+    const item = await this.#get(credentialPartition(hash));
+    if (!item) return undefined;
+    const { pk: _pk, sk: _sk, ...record } = item;
+    return { ...(record as Omit<CredentialRecord, 'hash'>), hash };
+  }
+
+  /** Idempotent: the same credential stays as it was first stored. */
+  async putCredential({ hash, ...record }: CredentialRecord): Promise<void> {
+    await this.#putOnce({ pk: credentialPartition(hash), sk, ...record });
+  }
+
+  async deleteCredential(hash: string): Promise<void> {
+    await this.#dynamo.send(
+      new DeleteCommand({ TableName: this.#table, Key: { pk: credentialPartition(hash), sk } }),
+    );
+  }
+
+  async findMembership(issuer: string, subject: string): Promise<Membership | undefined> {
+    const item = await this.#get(subjectPartition(issuer, subject));
+    return item && { issuer, subject, tenantId: item.tenantId as string, roles: item.roles as Role[] };
+  }
+
+  /** Leaves an invitation for a verified address; false when that address is invited to another tenant already. */
+  async invite({ email, tenantId, roles }: Invitation): Promise<boolean> {
+    return this.#ifHolds(
+      new PutCommand({
+        TableName: this.#table,
+        Item: { pk: invitationPartition(email), sk, tenantId, roles },
+        ConditionExpression: 'attribute_not_exists(pk) OR tenantId = :tenant',
+        ExpressionAttributeValues: { ':tenant': tenantId },
+      }),
+    );
+  }
+
+  /**
+   * Binds the first sign-in with an invited address, that the issuer verified, to (issuer, subject).
+   * The invitation is claimed by one subject first, so two racing sign-ins give one membership; a retry completes it.
+   */
+  async bindInvitation(user: {
+    issuer: string;
+    subject: string;
+    email: string;
+  }): Promise<Membership | undefined> {
+    const invitation = invitationPartition(user.email);
+    const bound = subjectPartition(user.issuer, user.subject);
+    const item = await this.#get(invitation);
+    if (!item) return undefined;
+    const claimed = await this.#ifHolds(
+      new UpdateCommand({
+        TableName: this.#table,
+        Key: { pk: invitation, sk },
+        UpdateExpression: 'SET boundTo = :me',
+        ConditionExpression: 'attribute_exists(pk) AND (attribute_not_exists(boundTo) OR boundTo = :me)',
+        ExpressionAttributeValues: { ':me': bound },
+      }),
+    );
+    if (!claimed) return undefined;
+    await this.#putOnce({ pk: bound, sk, tenantId: item.tenantId, roles: item.roles });
+    await this.#dynamo.send(new DeleteCommand({ TableName: this.#table, Key: { pk: invitation, sk } }));
+    return this.findMembership(user.issuer, user.subject);
+  }
+
+  async #get(pk: string): Promise<Record<string, unknown> | undefined> {
+    const { Item } = await this.#dynamo.send(
+      new GetCommand({ TableName: this.#table, Key: { pk, sk }, ConsistentRead: true }),
+    );
+    return Item;
+  }
+
+  async #putOnce(item: Record<string, unknown>): Promise<void> {
+    await this.#ifHolds(
+      new PutCommand({ TableName: this.#table, Item: item, ConditionExpression: 'attribute_not_exists(pk)' }),
+    );
+  }
+
+  async #ifHolds(command: PutCommand | UpdateCommand): Promise<boolean> {
+    try {
+      await (command instanceof PutCommand ? this.#dynamo.send(command) : this.#dynamo.send(command));
+      return true;
+    } catch (error) {
+      if (conditionFailed(error)) return false;
+      throw error;
+    }
+  }
+}
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -1,0 +1,9 @@
+/** Jest runs the TypeScript as Node 24 does: types stripped, ES modules, no transform. */
+export default {
+  testEnvironment: 'node',
+  transform: {},
+  extensionsToTreatAsEsm: ['.ts'],
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  modulePathIgnorePatterns: ['<rootDir>/cdk.out', '<rootDir>/build', '<rootDir>/.local'],
+  testTimeout: 30_000,
+};
