@@ -1,0 +1,89 @@
+import QuickLRU from 'quick-lru';
+import * as z from 'zod';
+import type { FunctionRunner } from '../function/function-runner.ts';
+import type { Api, ApiAuthorizer } from '../template/api.ts';
+import { laptop } from '../template/intrinsics.ts';
+import { GatewayError } from './gateway-response.ts';
+
+const answerSchema = z.object({
+  principalId: z.string(),
+  policyDocument: z.object({
+    Statement: z.array(
+      z.object({
+        Effect: z.enum(['Allow', 'Deny']),
+        Action: z.union([z.string(), z.array(z.string())]),
+        Resource: z.union([z.string(), z.array(z.string())]),
+      }),
+    ),
+  }),
+  context: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+});
+type Answer = z.infer<typeof answerSchema>;
+
+/** Runs Lambda authorizers of type TOKEN as API Gateway does, its cache of policies by token included. */
+export class Authorizers {
+  readonly #api: Api;
+  readonly #runner: FunctionRunner;
+  readonly #now: () => number;
+  readonly #cache = new QuickLRU<string, { answer: Answer; until: number }>({ maxSize: 10_000 });
+
+  constructor(api: Api, runner: FunctionRunner, now: () => number = Date.now) {
+    this.#api = api;
+    this.#runner = runner;
+    this.#now = now;
+  }
+
+  /** The authorizer's context for the function; throws the GatewayError that the client gets. */
+  async authorize(
+    id: string,
+    header: string | undefined,
+    httpMethod: string,
+    path: string,
+  ): Promise<Record<string, unknown>> {
+    const authorizer = this.#api.authorizers.get(id);
+    if (!authorizer) throw new GatewayError('API_CONFIGURATION_ERROR');
+    if (!header || (authorizer.validation && !authorizer.validation.test(header)))
+      throw new GatewayError('UNAUTHORIZED');
+    const methodArn = `arn:aws:execute-api:${laptop.region}:${laptop.accountId}:${this.#api.id}/${this.#api.stage}/${httpMethod}${path}`;
+    const { policyDocument, principalId, context } = await this.#answer(authorizer, header, methodArn);
+    const matching = policyDocument.Statement.filter(
+      ({ Action, Resource }) =>
+        [Action].flat().some((action) => matches(action, 'execute-api:Invoke')) &&
+        [Resource].flat().some((resource) => matches(resource, methodArn)),
+    );
+    const allowed =
+      matching.some(({ Effect }) => Effect === 'Allow') && !matching.some(({ Effect }) => Effect === 'Deny');
+    if (!allowed) throw new GatewayError('ACCESS_DENIED');
+    return { ...context, principalId, integrationLatency: 0 };
+  }
+
+  async #answer(authorizer: ApiAuthorizer, token: string, methodArn: string): Promise<Answer> {
+    const key = `${authorizer.id}\n${token}`;
+    const cached = this.#cache.get(key);
+    if (cached && cached.until > this.#now()) return cached.answer;
+    const result = await this.#runner.invoke(authorizer.functionArn, {
+      type: 'TOKEN',
+      authorizationToken: token,
+      methodArn,
+    });
+    // The one error text that API Gateway turns into 401.
+    if ('error' in result)
+      throw new GatewayError(
+        result.error.errorMessage === 'Unauthorized' ? 'UNAUTHORIZED' : 'AUTHORIZER_FAILURE',
+      );
+    const answer = answerSchema.safeParse(result.value);
+    if (!answer.success) throw new GatewayError('AUTHORIZER_FAILURE');
+    if (authorizer.cacheMs > 0)
+      this.#cache.set(key, { answer: answer.data, until: this.#now() + authorizer.cacheMs });
+    return answer.data;
+  }
+}
+
+/** IAM's wildcards: `*` any text, `?` one character. */
+function matches(pattern: string, text: string): boolean {
+  const source = pattern
+    .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${source}$`, 'i').test(text);
+}

@@ -1,0 +1,257 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import path from 'node:path';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import pino from 'pino';
+import { TrustRepository } from '../../core/certificate/trust-repository.ts';
+import { documentClient } from '../../core/tenant/tenant-access.ts';
+import { type AwsEndpoint, startAwsEndpoint } from '../aws/endpoint.ts';
+import { writePrivateFile } from '../aws/private-file.ts';
+import { FunctionRunner } from '../function/function-runner.ts';
+import { lambdaService } from '../function/lambda-service.ts';
+import { gateway } from '../gateway/gateway.ts';
+import { audience, issuerPath, type LocalIssuer, localIssuer } from '../identity-provider/issuer.ts';
+import { readAssembly } from '../template/assembly.ts';
+import { type Deployment, readDeployment } from '../template/deployment.ts';
+import { laptop } from '../template/intrinsics.ts';
+import { localAuthority } from '../tls/authority.ts';
+import type { Addresses } from './addresses.ts';
+import { startContainer } from './container.ts';
+import { synthesise } from './synthesis.ts';
+
+export type Laptop = {
+  /** PEM file that verifies both HTTPS ports. */
+  readonly caFile: string;
+  readonly issuer: LocalIssuer;
+  /** What `scripts/tenant.ts --local` needs to invoke the operator function. */
+  readonly operatorAccess: OperatorAccess;
+  /** ID of the tunnel server's process. */
+  readonly tunnelPid: () => number | undefined;
+  /** Everything stopped, in at most about 4 s. */
+  close(): Promise<void>;
+};
+
+export type OperatorAccess = {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly functionName: string;
+  readonly credentials: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken: string;
+  };
+};
+
+type Options = {
+  readonly directory: string;
+  readonly addresses: Addresses;
+  /** Told of each step, for the terminal. */
+  readonly progress: (step: string) => void;
+};
+
+/** The stack as a whole stops within 5 s; the tunnel server's drain gets most of them. */
+const containerStopMs = 3_500;
+
+/** Brings up the control plane of the synthesised templates on this machine; everything listens where `addresses` says. */
+export async function startLaptop({ directory, addresses, progress }: Options): Promise<Laptop> {
+  const stops: (() => Promise<void> | void)[] = [];
+  const close = async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+  };
+  try {
+    const within = (...names: string[]) => path.join(directory, ...names);
+    for (const name of ['logs', 'tls', 'identity-provider'])
+      await mkdir(within(name), { recursive: true, mode: 0o700 });
+
+    progress('Building the functions and reading the CDK app');
+    const [issuer, authority] = await Promise.all([
+      localIssuer(addresses.apiUrl, within('identity-provider')),
+      localAuthority(within('tls')),
+      synthesise(within('cdk.out'), contextOf(addresses)),
+    ]);
+    const deployment = readDeployment(await readAssembly(within('cdk.out')));
+    const authorityFile = within('tls', 'authority.pem');
+    await writePrivateFile(authorityFile, authority.certificate);
+
+    progress('Opening tables, buckets and keys');
+    const log = pino(
+      { base: null },
+      pino.destination({ dest: within('logs', 'aws.log'), sync: true, append: true }),
+    );
+    const runner = new FunctionRunner({
+      functions: deployment.functions,
+      platformEnvironment: (spec) => ({
+        ...platformEnvironment(endpoint, spec.roleArn, authorityFile),
+        AWS_LAMBDA_FUNCTION_NAME: spec.name,
+        AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(spec.memoryMb),
+        AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+      }),
+      logDirectory: within('logs'),
+    });
+    const endpoint = await startAwsEndpoint({
+      ...deployment,
+      dataDir: within('data'),
+      region: laptop.region,
+      accountId: laptop.accountId,
+      log,
+      services: { lambda: (authoriser) => lambdaService(runner, authoriser) },
+    });
+    stops.push(
+      () => endpoint.close(),
+      () => runner.close(),
+    );
+
+    progress('Making certificates');
+    await invokeAll(runner, deployment.triggered);
+    for (const { functionName, everyMs } of deployment.scheduled) {
+      const timer = setInterval(() => {
+        invokeAll(runner, [functionName]).catch((error: unknown) =>
+          log.error({ error: String(error) }, 'a scheduled function failed'),
+        );
+      }, everyMs);
+      stops.push(() => clearInterval(timer));
+    }
+
+    progress('Starting the API and the tunnel server');
+    const api = createServer(
+      await authority.issue(hostsOf(addresses)),
+      apiListener(deployment, runner, issuer),
+    );
+    await listen(api, addresses);
+    stops.push(() => closeServer(api));
+    const container = await startContainer({
+      spec: deployment.container,
+      addresses,
+      platformEnvironment: platformEnvironment(endpoint, deployment.container.roleArn, authorityFile),
+      log: createWriteStream(within('logs', 'tunnel.log'), { flags: 'a' }),
+      stopTimeoutMs: containerStopMs,
+      onExit: progress,
+    });
+    stops.push(() => container.process.stop());
+    await Promise.all([container.ready(), ...deployment.functions.map(({ arn }) => runner.warm(arn))]);
+
+    const caFile = within('ca.pem');
+    await writePrivateFile(
+      caFile,
+      `${authority.certificate.trimEnd()}\n${await deploymentRoots(endpoint, deployment)}`,
+    );
+    const functionName = deployment.outputs.OperatorFunction;
+    if (!functionName) throw new Error('The templates export no OperatorFunction.');
+    return {
+      caFile,
+      issuer,
+      operatorAccess: {
+        endpoint: endpoint.url,
+        region: laptop.region,
+        functionName,
+        credentials: endpoint.operator,
+      },
+      tunnelPid: () => container.process.pid,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Invokes the operator function by IAM; throws what the function threw. */
+export async function invokeOperator(
+  access: OperatorAccess,
+  event: unknown,
+): Promise<Record<string, unknown>> {
+  const lambda = new LambdaClient({
+    endpoint: access.endpoint,
+    region: access.region,
+    credentials: access.credentials,
+  });
+  try {
+    const { Payload, FunctionError } = await lambda.send(
+      new InvokeCommand({ FunctionName: access.functionName, Payload: JSON.stringify(event) }),
+    );
+    const answer = JSON.parse(Buffer.from(Payload ?? []).toString('utf8') || 'null') as Record<
+      string,
+      unknown
+    >;
+    if (FunctionError) throw new Error(`The operator function failed: ${String(answer.errorMessage)}`);
+    return answer;
+  } finally {
+    lambda.destroy();
+  }
+}
+
+/** The CDK context that puts the laptop's addresses where AWS would put its own. */
+const contextOf = (addresses: Addresses): Record<string, string> => ({
+  apiUrl: addresses.apiUrl,
+  accessUrl: addresses.accessUrl,
+  tunnelAddress: addresses.tunnelAddress,
+  oidcIssuer: `${addresses.apiUrl}${issuerPath}`,
+  oidcAudience: audience,
+});
+
+/** What Lambda and Fargate add to the template's environment. */
+function platformEnvironment(
+  endpoint: AwsEndpoint,
+  roleArn: string,
+  authorityFile: string,
+): Record<string, string> {
+  const { accessKeyId, secretAccessKey, sessionToken } = endpoint.credentialsFor(roleArn);
+  return {
+    AWS_REGION: laptop.region,
+    AWS_DEFAULT_REGION: laptop.region,
+    AWS_ENDPOINT_URL: endpoint.url,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_SESSION_TOKEN: sessionToken,
+    // The laptop's CA is to its processes what public CAs are in AWS.
+    NODE_EXTRA_CA_CERTS: authorityFile,
+    TZ: 'UTC',
+  };
+}
+
+/** Names under which the API's port may be reached. */
+const hostsOf = ({ advertise }: Addresses): string[] => [...new Set([advertise, '127.0.0.1', 'localhost'])];
+
+function apiListener(deployment: Deployment, runner: FunctionRunner, issuer: LocalIssuer): RequestListener {
+  const api = gateway(deployment.api, runner);
+  return (request, response) => {
+    const ofIssuer = request.url?.startsWith(`${issuerPath}/`) ?? false;
+    (ofIssuer ? issuer.listener : api)(request, response);
+  };
+}
+
+async function invokeAll(runner: FunctionRunner, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const result = await runner.invoke(runner.find(name)?.arn ?? name, {});
+    if ('error' in result) throw new Error(`${name} failed: ${result.error.errorMessage}`);
+  }
+}
+
+/** The roots behind the access port's certificate, as functions/certificates published them. */
+async function deploymentRoots(endpoint: AwsEndpoint, { container }: Deployment): Promise<string> {
+  const dynamo = documentClient(
+    new DynamoDBClient({ endpoint: endpoint.url, region: laptop.region, credentials: endpoint.operator }),
+  );
+  const trust = await new TrustRepository(dynamo, container.environment.DIRECTORY_TABLE ?? '').read();
+  if (!trust) throw new Error('functions/certificates has published no roots.');
+  return trust.roots;
+}
+
+function listen(server: Server, { listen: host, ports }: Addresses): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port: ports.api }, resolve);
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+    // A client that keeps its connection must not keep the stack.
+    setTimeout(() => server.closeAllConnections(), 500).unref();
+  });
+}

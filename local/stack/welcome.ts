@@ -1,0 +1,55 @@
+import path from 'node:path';
+import type { StackState } from './state.ts';
+
+type Surroundings = { readonly issuer: string; readonly email: string; readonly directory: string };
+
+/** What `npm start` prints when all is up: where things are, who signs in, and commands to try, ready to paste. */
+export function welcome(state: StackState, { issuer, email, directory }: Surroundings): string {
+  const stack = path.join(directory, 'stack.json');
+  const kubeconfig = path.join(directory, 'kubeconfig');
+  const lines = [
+    '',
+    'Cattery is up.',
+    '',
+    `  API        ${state.apiUrl}`,
+    `  Access     ${state.accessUrl}`,
+    `  Tunnel     ${state.tunnelAddress}`,
+    `  CA         ${state.caFile}`,
+    `  Sign-in    ${email}, no password (${issuer}); npm run local -- token prints an ID token`,
+    `  All of it  ${stack}, with an owner's API key for 24 h`,
+    '',
+    'In another terminal:',
+    '',
+    `  CA=${state.caFile} API=${state.apiUrl}`,
+    '  TOKEN=$(npm run --silent local -- token)',
+    '',
+  ];
+  if (state.demoClusterId !== null) {
+    const cluster = state.demoClusterId;
+    lines.push(
+      '  # the demo cluster, through its tunnel, with kubectl',
+      `  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" "$API/v1/clusters/${cluster}/kubeconfig?embed=token" > ${kubeconfig}`,
+      `  kubectl --kubeconfig ${kubeconfig} get pods -A`,
+      `  kubectl --kubeconfig ${kubeconfig} get pods -A --watch`,
+      '',
+      '  # the same with curl',
+      `  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" ${state.accessUrl}/clusters/${cluster}/api/v1/pods`,
+      '',
+    );
+  }
+  lines.push(
+    '  # a scan report, and its verdict',
+    '  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" --data-binary @docs/examples/trivy-report.json $API/v1/scans',
+    '',
+    '  # connect a cluster of yours: docs/connect-a-cluster.md',
+  );
+  if (state.demoClusterId !== null) {
+    lines.push(
+      '',
+      '  # disconnect the demo cluster',
+      `  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" -X DELETE $API/v1/clusters/${state.demoClusterId}`,
+    );
+  }
+  lines.push('', 'Ctrl-C stops everything.', '');
+  return lines.join('\n');
+}

@@ -1,0 +1,92 @@
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import { isIP } from 'node:net';
+import path from 'node:path';
+import { readFile } from 'node:fs/promises';
+import * as x509 from '@peculiar/x509';
+import * as z from 'zod';
+import { writePrivateFile } from '../aws/private-file.ts';
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const dayMs = 86_400_000;
+
+const kept = z.object({ certificate: z.string(), key: z.string() });
+
+/** The laptop's own CA, for the API's port: what a public CA is in AWS. */
+export type LocalAuthority = {
+  /** PEM. */
+  readonly certificate: string;
+  /** A server certificate for these DNS names and IP addresses, good for 90 days, PEM. */
+  issue(hosts: readonly string[]): Promise<{ certificate: string; key: string }>;
+};
+
+/** Made at the first start, kept in `directory` (key 0600), so that clients need to trust it once. */
+export async function localAuthority(
+  directory: string,
+  now: () => number = Date.now,
+): Promise<LocalAuthority> {
+  const file = path.join(directory, 'authority.json');
+  const known = await readFile(file, 'utf8').then(
+    (text) => kept.parse(JSON.parse(text)),
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    },
+  );
+  const { certificate, key } = known ?? (await create(file, now()));
+  const authority = new x509.X509Certificate(certificate);
+  const signingKey = await webcrypto.subtle.importKey('pkcs8', pemBytes(key), algorithm, false, ['sign']);
+
+  return {
+    certificate,
+    async issue(hosts) {
+      const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+      const leaf = await x509.X509CertificateGenerator.create({
+        serialNumber: serial(),
+        subject: `CN=${hosts[0] ?? 'localhost'}`,
+        issuer: authority.subject,
+        notBefore: new Date(now() - dayMs),
+        notAfter: new Date(now() + 90 * dayMs),
+        signingAlgorithm: algorithm,
+        publicKey: keys.publicKey,
+        signingKey,
+        extensions: [
+          new x509.BasicConstraintsExtension(false, undefined, true),
+          new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+          new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+          new x509.SubjectAlternativeNameExtension(
+            hosts.map((host) => ({ type: isIP(host) ? 'ip' : 'dns', value: host })),
+          ),
+        ],
+      });
+      return { certificate: leaf.toString('pem'), key: await pemKey(keys.privateKey) };
+    },
+  };
+}
+
+async function create(file: string, now: number): Promise<z.infer<typeof kept>> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial(),
+    name: 'CN=Cattery on this laptop',
+    notBefore: new Date(now - dayMs),
+    notAfter: new Date(now + 3650 * dayMs),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    ],
+  });
+  const made = { certificate: certificate.toString('pem'), key: await pemKey(keys.privateKey) };
+  await writePrivateFile(file, JSON.stringify(made));
+  return made;
+}
+
+const serial = () => `00${Buffer.from(webcrypto.getRandomValues(new Uint8Array(15))).toString('hex')}`;
+
+const pemBytes = (pem: string) => Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64');
+
+async function pemKey(key: webcrypto.CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
+}
