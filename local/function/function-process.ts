@@ -24,11 +24,15 @@ export type ResultMessage =
 /** As Lambda's Invoke answers: the payload, or the error that the function threw. */
 export type InvocationResult = { readonly value: unknown } | { readonly error: FunctionError };
 
+/** Runs a function by its ARN with one event. */
+export type Invoke = (arn: string, event: unknown) => Promise<InvocationResult>;
+
 /** One execution environment: a Node process with the template's memory, environment and timeout; one event at a time. */
 export class FunctionProcess {
   readonly #spec: FunctionSpec;
   readonly #child: ChildProcess;
   readonly #ready: Promise<void>;
+  readonly #closed: Promise<void>;
   #settle: ((result: InvocationResult) => void) | undefined;
   exited = false;
 
@@ -45,6 +49,9 @@ export class FunctionProcess {
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       },
     );
+    this.#closed = new Promise((resolve) => {
+      this.#child.once('close', () => resolve());
+    });
     this.#child.stdout?.pipe(log, { end: false });
     this.#child.stderr?.pipe(log, { end: false });
     this.#ready = new Promise((resolve, reject) => {
@@ -88,7 +95,7 @@ export class FunctionProcess {
             `Task timed out after ${(timeoutMs / 1000).toFixed(2)} seconds`,
           ),
         });
-        this.kill();
+        void this.kill();
       }, timeoutMs);
       this.#settle = (result) => {
         clearTimeout(timer);
@@ -115,9 +122,11 @@ export class FunctionProcess {
     });
   }
 
-  kill(): void {
+  /** Resolves when the process and its output are gone. */
+  async kill(): Promise<void> {
     this.exited = true;
     this.#child.kill('SIGKILL');
+    await this.#closed;
   }
 
   #finish(result: InvocationResult): void {

@@ -68,10 +68,13 @@ export class FunctionRunner {
     }
   }
 
-  close(): void {
+  /** Kills every environment; resolves when they are gone and their logs are written. */
+  async close(): Promise<void> {
     this.#closed = true;
-    for (const environment of this.#environments) environment.kill();
-    for (const { log } of this.#pools.values()) log.end();
+    await Promise.all([...this.#environments].map((environment) => environment.kill()));
+    await Promise.all(
+      [...this.#pools.values()].map(({ log }) => new Promise<void>((resolve) => log.end(resolve))),
+    );
   }
 
   #poolOf(arn: string): Pool {

@@ -1,6 +1,6 @@
 import QuickLRU from 'quick-lru';
 import * as z from 'zod';
-import type { FunctionRunner } from '../function/function-runner.ts';
+import type { Invoke } from '../function/function-process.ts';
 import type { Api, ApiAuthorizer } from '../template/api.ts';
 import { laptop } from '../template/intrinsics.ts';
 import { GatewayError } from './gateway-response.ts';
@@ -23,13 +23,13 @@ type Answer = z.infer<typeof answerSchema>;
 /** Runs Lambda authorizers of type TOKEN as API Gateway does, its cache of policies by token included. */
 export class Authorizers {
   readonly #api: Api;
-  readonly #runner: FunctionRunner;
+  readonly #invoke: Invoke;
   readonly #now: () => number;
   readonly #cache = new QuickLRU<string, { answer: Answer; until: number }>({ maxSize: 10_000 });
 
-  constructor(api: Api, runner: FunctionRunner, now: () => number = Date.now) {
+  constructor(api: Api, invoke: Invoke, now: () => number = Date.now) {
     this.#api = api;
-    this.#runner = runner;
+    this.#invoke = invoke;
     this.#now = now;
   }
 
@@ -61,7 +61,7 @@ export class Authorizers {
     const key = `${authorizer.id}\n${token}`;
     const cached = this.#cache.get(key);
     if (cached && cached.until > this.#now()) return cached.answer;
-    const result = await this.#runner.invoke(authorizer.functionArn, {
+    const result = await this.#invoke(authorizer.functionArn, {
       type: 'TOKEN',
       authorizationToken: token,
       methodArn,

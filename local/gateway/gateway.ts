@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import * as z from 'zod';
-import type { FunctionRunner } from '../function/function-runner.ts';
+import type { Invoke } from '../function/function-process.ts';
 import type { Api } from '../template/api.ts';
 import { Authorizers } from './authorizer.ts';
 import { GatewayError, sendGatewayResponse } from './gateway-response.ts';
@@ -23,9 +23,9 @@ const proxyResult = z.object({
 });
 
 /** The REST API of the template in front of the function runner: what API Gateway does between a client and a Lambda. */
-export function gateway(api: Api, runner: FunctionRunner, now: () => number = Date.now): RequestListener {
+export function gateway(api: Api, invoke: Invoke, now: () => number = Date.now): RequestListener {
   const match = matcher(api);
-  const authorizers = new Authorizers(api, runner, now);
+  const authorizers = new Authorizers(api, invoke, now);
 
   return (request, response) => {
     const requestId = randomUUID();
@@ -69,7 +69,7 @@ export function gateway(api: Api, runner: FunctionRunner, now: () => number = Da
       now: now(),
     });
     if (Buffer.byteLength(JSON.stringify(event)) > maxEventBytes) throw new GatewayError('REQUEST_TOO_LARGE');
-    const result = await bounded(runner.invoke(method.functionArn, event));
+    const result = await bounded(invoke(method.functionArn, event));
     if ('error' in result) throw new GatewayError('API_CONFIGURATION_ERROR', 502);
     const answer = proxyResult.safeParse(result.value);
     if (!answer.success) throw new GatewayError('API_CONFIGURATION_ERROR', 502);

@@ -116,8 +116,9 @@ export async function startLaptop({ directory, addresses, progress }: Options): 
     }
 
     progress('Starting the API and the tunnel server');
+    const { certificate: cert, key } = await authority.issue(hostsOf(addresses));
     const api = createServer(
-      await authority.issue(hostsOf(addresses)),
+      { cert, key },
       apiListener(deployment, runner, issuer),
     );
     await listen(api, addresses);
@@ -216,7 +217,7 @@ function platformEnvironment(
 const hostsOf = ({ advertise }: Addresses): string[] => [...new Set([advertise, '127.0.0.1', 'localhost'])];
 
 function apiListener(deployment: Deployment, runner: FunctionRunner, issuer: LocalIssuer): RequestListener {
-  const api = gateway(deployment.api, runner);
+  const api = gateway(deployment.api, (arn, event) => runner.invoke(arn, event));
   return (request, response) => {
     const ofIssuer = request.url?.startsWith(`${issuerPath}/`) ?? false;
     (ofIssuer ? issuer.listener : api)(request, response);

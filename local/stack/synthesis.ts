@@ -14,7 +14,8 @@ export async function synthesise(outdir: string, context: Readonly<Record<string
     env: {
       ...process.env,
       CDK_OUTDIR: outdir,
-      CDK_CONTEXT_JSON: JSON.stringify({ ...committed, ...context }),
+      // Asset metadata says which resource runs which bundle; the toolkit asks for it, too.
+      CDK_CONTEXT_JSON: JSON.stringify({ ...committed, ...context, 'aws:cdk:enable-asset-metadata': true }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

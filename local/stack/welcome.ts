@@ -39,7 +39,7 @@ export function welcome(state: StackState, { issuer, email, directory }: Surroun
   }
   lines.push(
     '  # a scan report, and its verdict',
-    '  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" --data-binary @docs/examples/trivy-report.json $API/v1/scans',
+    '  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" --data-binary @test/fixtures/scan-reports/trivy-alpine-310.json $API/v1/scans',
     '',
     '  # connect a cluster of yours: docs/connect-a-cluster.md',
   );

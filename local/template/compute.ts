@@ -38,7 +38,7 @@ type FunctionProperties = {
   Environment?: { Variables?: Record<string, string> };
 };
 
-/** Ours are those with a bundled asset and our Node; CDK's own custom-resource functions have nothing to do here. */
+/** The functions with an asset, but for CDK's own that run triggers: here the laptop stack does that. */
 export function functionsOf(assembly: Assembly, { resolve }: Resolver): FunctionSpec[] {
   const triggerProviders = new Set(
     assembly.resources
