@@ -119,7 +119,8 @@ function reference(schema: z.ZodType, io: 'input' | 'output', components: Json):
   for (const [name, definition] of Object.entries(definitions)) components[name] = definition;
   const id = schema.meta()?.id;
   if (!id) return made;
-  components[id] = made;
+  // A schema with an `id` may come as a mere reference to its own definition, which is among the components by now.
+  if (!('$ref' in made)) components[id] = made;
   return { $ref: `#/components/schemas/${id}` };
 }
 

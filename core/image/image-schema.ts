@@ -34,7 +34,9 @@ export const finding = z
     package: z.string(),
     version: z.string(),
     purl: z.string().optional(),
-    location: z.string().meta({ description: 'target of the report in which it stands' }),
+    location: z.string().meta({
+      description: "file of the package, else where the report found it; never the image's tag",
+    }),
     severity,
     score: score.optional().meta({ description: 'highest CVSS v3 or v4 base score, else v2' }),
     fixedIn: z.string().optional(),
