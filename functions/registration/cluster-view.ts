@@ -1,0 +1,17 @@
+import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
+import type { ClusterView } from '../../core/cluster/cluster-schema.ts';
+import type { TunnelEntry } from '../../core/directory/tunnel-directory-repository.ts';
+
+/** A cluster as the API shows it; `tunnel` is undefined for one that has never been connected. */
+export const clusterView = (record: ClusterRecord, tunnel: TunnelEntry | undefined): ClusterView => ({
+  clusterId: record.clusterId,
+  clusterName: record.clusterName,
+  state: tunnel?.state ?? 'pending',
+  since: isoTime(tunnel?.since ?? record.registeredAt),
+  registeredAt: isoTime(record.registeredAt),
+  cluster: record.facts,
+  certificate: { fingerprint: record.fingerprint, notAfter: isoTime(record.notAfter) },
+});
+
+/** RFC 3339 UTC. */
+export const isoTime = (epochMs: number): string => new Date(epochMs).toISOString();

@@ -1,0 +1,69 @@
+import type { RouteHandlers } from '../../core/api/api-function.ts';
+import { Problem } from '../../core/problem/problem.ts';
+import { clusterView } from './cluster-view.ts';
+import type { Dependencies } from './deps.ts';
+import { disconnectCluster } from './disconnect-cluster.ts';
+import { registerCluster } from './register-cluster.ts';
+import {
+  issueRegistrationToken,
+  registrationTokenView,
+  revokeRegistrationToken,
+} from './registration-tokens.ts';
+
+/**
+ * One handler for each row of the route table that this function answers. `Location` is relative to the request's
+ * URL: the base URL may contain a stage's path, which nothing here knows.
+ */
+export function handlers(deps: Dependencies): RouteHandlers<'registration'> {
+  return {
+    'GET /v1/me': ({ caller: { tenantId, principal, scopes } }) =>
+      Promise.resolve({ body: { tenantId, principal, scopes: [...scopes] } }),
+
+    'POST /v1/registration-tokens': async ({ caller, body }) => {
+      const issued = await issueRegistrationToken(deps, caller, body);
+      return { body: issued, headers: { Location: `registration-tokens/${issued.tokenId}` } };
+    },
+
+    /** Units: 1 read per 4 KB: some 10 tokens. */
+    'GET /v1/registration-tokens': async ({ caller, query }) => {
+      const { items, ...next } = await deps.tokens.list(caller.tenantId, query);
+      const now = deps.now();
+      return { body: { items: items.map((token) => registrationTokenView(token, now)), ...next } };
+    },
+
+    'DELETE /v1/registration-tokens/{tokenId}': async ({ caller, params }) => {
+      await revokeRegistrationToken(deps, caller.tenantId, params.tokenId);
+      return {};
+    },
+
+    'POST /v1/registrations': async ({ caller, body }) => {
+      const registered = await registerCluster(deps, caller, body);
+      return { body: registered, headers: { Location: `clusters/${registered.clusterId}` } };
+    },
+
+    /** Units: 1 read per 4 KB of clusters (about 2 of them), 0.5 for each one's tunnel and for each task. */
+    'GET /v1/clusters': async ({ caller, query }) => {
+      const { items, ...next } = await deps.registered.list(caller.tenantId, query);
+      const tunnels = await deps.tunnels.locateAll(
+        items.map(({ clusterId }) => clusterId),
+        deps.now(),
+      );
+      return {
+        body: { items: items.map((record) => clusterView(record, tunnels.get(record.clusterId))), ...next },
+      };
+    },
+
+    /** Units: 1 read, 0.5 for the tunnel, 0.5 for its task. */
+    'GET /v1/clusters/{clusterId}': async ({ caller, params: { clusterId } }) => {
+      const record = await deps.clusters.find(caller.tenantId, clusterId);
+      if (!record) throw new Problem('NOT_FOUND');
+      const tunnels = await deps.tunnels.locateAll([clusterId], deps.now());
+      return { body: clusterView(record, tunnels.get(clusterId)) };
+    },
+
+    'DELETE /v1/clusters/{clusterId}': async ({ caller, params }) => {
+      await disconnectCluster(deps, caller.tenantId, params.clusterId);
+      return {};
+    },
+  };
+}

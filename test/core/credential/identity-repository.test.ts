@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { IdentityRepository } from '../../../core/credential/identity-repository.ts';
+import { newToken } from '../../../core/credential/token.ts';
+import { type Engine, startEngine } from '../../engine.ts';
+
+const tenantA = 't-aaaaaaaaaaaaaaaaaaaa';
+const tenantB = 't-bbbbbbbbbbbbbbbbbbbb';
+
+describe('identities', () => {
+  let engine: Engine;
+  let identities: IdentityRepository;
+  beforeAll(async () => {
+    engine = await startEngine();
+    identities = new IdentityRepository(engine.dynamo, engine.tables.identities);
+  });
+  afterAll(() => engine.close());
+
+  test('keep a credential as it was first stored, find it by its hash, and delete it', async () => {
+    const { hash, id } = newToken('api-key');
+    const record = {
+      hash,
+      kind: 'api-key',
+      tokenId: id,
+      tenantId: tenantA,
+      scopes: 'clusters:read',
+    } as const;
+    await identities.putCredential(record);
+    await identities.putCredential({ ...record, tenantId: tenantB, scopes: 'scans:write' });
+    expect(await identities.findCredential(hash)).toEqual(record);
+    await identities.deleteCredential(hash);
+    await identities.deleteCredential(hash);
+    expect(await identities.findCredential(hash)).toBeUndefined();
+  });
+
+  test('refuse to invite an address that another tenant invited', async () => {
+    expect(await identities.invite({ email: 'a@x.org', tenantId: tenantA, roles: ['viewer'] })).toBe(true);
+    expect(await identities.invite({ email: ' A@X.org', tenantId: tenantB, roles: ['owner'] })).toBe(false);
+    expect(await identities.invite({ email: 'a@x.org', tenantId: tenantA, roles: ['owner'] })).toBe(true);
+  });
+
+  test('bind one of many racing sign-ins with an invited address', async () => {
+    await identities.invite({ email: 'race@x.org', tenantId: tenantA, roles: ['owner'] });
+    const bound = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        identities.bindInvitation({ issuer: 'i', subject: `s${index}`, email: 'race@x.org' }),
+      ),
+    );
+    expect(bound.filter((membership) => membership !== undefined)).toHaveLength(1);
+    const members = await Promise.all(bound.map((_, index) => identities.findMembership('i', `s${index}`)));
+    expect(members.filter((membership) => membership !== undefined)).toHaveLength(1);
+  });
+
+  test('complete a binding that died after any write', async () => {
+    for (const nth of [1, 2, 3]) {
+      const user = { issuer: 'i', subject: `dying-${nth}`, email: `dying-${nth}@x.org` };
+      await identities.invite({ email: user.email, tenantId: tenantA, roles: ['owner'] });
+      engine.faults.dieAfterWrite(nth);
+      await expect(identities.bindInvitation(user)).rejects.toThrow('was lost');
+      engine.faults.mend();
+      // As the verifier does: the membership first, then the invitation.
+      const membership =
+        (await identities.findMembership(user.issuer, user.subject)) ??
+        (await identities.bindInvitation(user));
+      expect([nth, membership?.tenantId]).toEqual([nth, tenantA]);
+    }
+  });
+
+  test('keep the same subject of two issuers apart', async () => {
+    await identities.invite({ email: 'two@x.org', tenantId: tenantA, roles: ['owner'] });
+    await identities.bindInvitation({ issuer: 'https://one', subject: 'same', email: 'two@x.org' });
+    expect(await identities.findMembership('https://one', 'same')).toMatchObject({ tenantId: tenantA });
+    expect(await identities.findMembership('https://two', 'same')).toBeUndefined();
+    expect(await identities.findMembership('https://one\nsame', '')).toBeUndefined();
+  });
+
+  test('cost 1 unit a read and a write, a binding 2 reads and 3 writes', async () => {
+    const { hash, id } = newToken('api-key');
+    const record = { hash, kind: 'api-key', tokenId: id, tenantId: tenantA, scopes: '' } as const;
+    expect(await engine.units(() => identities.putCredential(record))).toEqual({ read: 0, write: 1 });
+    expect(await engine.units(() => identities.findCredential(hash))).toEqual({ read: 1, write: 0 });
+    await identities.invite({ email: 'cost@x.org', tenantId: tenantA, roles: ['owner'] });
+    const bind = () => identities.bindInvitation({ issuer: 'i', subject: 'cost', email: 'cost@x.org' });
+    expect(await engine.units(bind)).toEqual({ read: 2, write: 3 });
+  });
+});

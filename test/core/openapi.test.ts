@@ -1,0 +1,105 @@
+import { describe, expect, test } from '@jest/globals';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import * as z from 'zod';
+import { openApiDocument } from '../../core/api/openapi.ts';
+import { type Route, routeTable } from '../../core/api/route-table.ts';
+import { problemCodes } from '../../core/problem/problem.ts';
+
+type Operation = {
+  operationId: string;
+  security: unknown[];
+  parameters: { name: string; in: string; required: boolean; schema: object }[];
+  requestBody?: { content: Record<string, { schema: object }> };
+  responses: Record<string, { description: string; content?: Record<string, { schema: object }> }>;
+};
+type Document = {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, object> };
+};
+
+const document = openApiDocument('https://api.example/prod') as unknown as Document;
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(
+    ([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const,
+  ),
+);
+const table = Object.entries<Route>(routeTable);
+const operationOf = (key: string) => operations.find(([each]) => each === key)?.[1];
+
+/** Every value of a member with this name, at any depth. */
+function members(value: unknown, name: string): unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, each]) => (key === name ? [each] : members(each, name)));
+}
+
+describe('the OpenAPI document', () => {
+  test('is valid OpenAPI 3.1', async () => {
+    const validator = new Validator();
+    const { valid, errors } = await validator.validate(structuredClone(document));
+    expect(errors ?? []).toEqual([]);
+    expect([valid, validator.version]).toEqual([true, '3.1']);
+  });
+
+  test('has exactly the routes of the table', () => {
+    expect(operations.map(([key]) => key).sort()).toEqual(table.map(([key]) => key).sort());
+  });
+
+  test('resolves every reference within itself', () => {
+    const references = members(document, '$ref');
+    expect(references.length).toBeGreaterThan(10);
+    const known = Object.keys(document.components.schemas).map((name) => `#/components/schemas/${name}`);
+    for (const reference of references) expect(known).toContain(reference);
+    // None of them is but another reference, which might be to itself.
+    for (const schema of Object.values(document.components.schemas))
+      expect(schema).not.toHaveProperty('$ref');
+    expect(members(document, '$defs')).toEqual([]);
+  });
+
+  test('names every operation once', () => {
+    const names = operations.map(([, { operationId }]) => operationId);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test('lists every problem code', () => {
+    const { Problem } = document.components.schemas as Record<
+      string,
+      { properties: { code: { enum: string[] } } }
+    >;
+    expect(Problem?.properties.code.enum).toEqual(Object.keys(problemCodes));
+  });
+
+  describe.each(table)('%s', (key, route) => {
+    test('asks for a credential exactly where the table does', () => {
+      expect(operationOf(key)?.security).toEqual(route.scopes === 'public' ? [] : [{ bearer: [] }]);
+    });
+
+    test('has the parameters of its schemas, those of its path required', () => {
+      const { parameters = [] } = operationOf(key) ?? {};
+      const inPath = [...key.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      expect(parameters.filter((each) => each.in === 'path').map(({ name }) => name)).toEqual(inPath);
+      expect(parameters.filter((each) => each.in === 'query').map(({ name }) => name)).toEqual(
+        Object.keys(route.query?.shape ?? {}),
+      );
+      for (const { in: place, required } of parameters) if (place === 'path') expect(required).toBe(true);
+    });
+
+    test('has a body where the table has one, and the status, type and schema of its answer', () => {
+      const operation = operationOf(key);
+      expect(operation?.requestBody !== undefined).toBe(route.body !== undefined);
+      const { status, schema, type } = route.answer;
+      expect(Object.keys(operation?.responses ?? {}).sort()).toEqual([String(status), 'default'].sort());
+      const content = operation?.responses[String(status)]?.content;
+      if (!schema && !type) return expect(content).toBeUndefined();
+      const media = content?.[type ?? 'application/json'];
+      expect(media).toBeDefined();
+      const id = schema?.meta()?.id;
+      if (id) expect(media?.schema).toEqual({ $ref: `#/components/schemas/${id}` });
+      else if (schema instanceof z.ZodObject) {
+        expect(Object.keys((media?.schema as { properties: object }).properties)).toEqual(
+          Object.keys(schema.shape),
+        );
+      }
+      return undefined;
+    });
+  });
+});
