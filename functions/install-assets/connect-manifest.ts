@@ -1,0 +1,67 @@
+import { stringify } from 'yaml';
+import type { Trust } from '../../core/certificate/trust-repository.ts';
+import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
+
+type Connection = {
+  readonly cluster: Pick<ClusterRecord, 'clusterId' | 'clusterName' | 'certificate'>;
+  readonly trust: Pick<Trust, 'trustBundle' | 'roots'>;
+  /** host:port */
+  readonly tunnelAddress: string;
+};
+
+const namespace = 'tigera-operator';
+const tunnelSecret = 'tigera-managed-cluster-connection';
+/** Renamed at operator v1.41; a released operator reads one of them, so both are brought (guardian.md §4.2). */
+const logTrustSecrets = ['tigera-voltron-linseed-certs-public', 'calico-voltron-linseed-certs-public'];
+
+/**
+ * What connects a cluster, as YAML: the trust in our logs' endpoint, the tunnel's secret without its private key, and
+ * the connection itself, which has only members that the CRDs of all releases on offer know.
+ *
+ * The key is added to the secret by its owner, in the cluster. Applying the manifest again leaves it there: of a
+ * Secret's `data`, client-side apply removes only what the manifest applied last had and the new one has not, and
+ * server-side apply only what its own field manager owned. For the same reason the values are in `data`: what is given
+ * as `stringData` is owned as `stringData`, and is never removed again.
+ */
+export function connectManifest({ cluster, trust, tunnelAddress }: Connection): string {
+  const objects = [
+    ...logTrustSecrets.map((name) => secret(name, { 'tls.crt': trust.roots })),
+    secret(tunnelSecret, {
+      'management-cluster.crt': trust.trustBundle,
+      'managed-cluster.crt': cluster.certificate,
+    }),
+    {
+      apiVersion: 'operator.tigera.io/v1',
+      kind: 'ManagementClusterConnection',
+      // Every lookup uses this name, whatever else a CRD admits (guardian.md §5).
+      metadata: { name: 'tigera-secure' },
+      spec: { managementClusterAddr: tunnelAddress, tls: { ca: 'Tigera' } },
+    },
+  ];
+  return [introduction(cluster), ...objects.map((each) => stringify(each, { lineWidth: 0 }))].join('---\n');
+}
+
+const secret = (name: string, files: Readonly<Record<string, string>>) => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name, namespace },
+  type: 'Opaque',
+  data: Object.fromEntries(
+    Object.entries(files).map(([file, text]) => [file, Buffer.from(text).toString('base64')]),
+  ),
+});
+
+const introduction = ({ clusterName, clusterId }: Connection['cluster']): string => `\
+# Connects the cluster ${clusterName} (${clusterId}). Apply it where the Tigera operator runs:
+#
+#   kubectl apply -f connect.yaml
+#
+# The private key is not here: it never leaves the cluster's owner. Add it from its file, before or after:
+#
+#   kubectl create secret generic ${tunnelSecret} -n ${namespace} \\
+#     --from-file=managed-cluster.key=managed-cluster.key --dry-run=client -o yaml |
+#     kubectl apply --server-side --field-manager=managed-cluster-key -f -
+#
+# Applying this manifest again keeps the key: kubectl apply touches only what it brought itself.
+# (kubectl replace does not: it would remove the key.)
+`;

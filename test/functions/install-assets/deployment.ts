@@ -1,0 +1,31 @@
+import type { Trust } from '../../../core/certificate/trust-repository.ts';
+import type { ClusterRecord } from '../../../core/cluster/cluster-repository.ts';
+import type { Dependencies } from '../../../functions/install-assets/deps.ts';
+
+const pem = (label: string) =>
+  `-----BEGIN CERTIFICATE-----\n${Buffer.from(label).toString('base64')}\n-----END CERTIFICATE-----\n`;
+
+export const trust: Trust = {
+  trustBundle: pem('hint') + pem('root 1') + pem('root 2'),
+  roots: pem('root 1') + pem('root 2'),
+  hintName: 'tunnel.abc.cattery.internal',
+  clusterCa: pem('cluster ca'),
+};
+
+export const addresses: Dependencies['addresses'] = {
+  API_URL: 'https://api.example/prod',
+  ACCESS_URL: 'https://access.example/',
+  TUNNEL_ADDRESS: 'tunnel.example:9000',
+  ACCESS_TRUST: 'deployment',
+};
+
+export const clusterRecord = (clusterId: string, clusterName = 'shop-1'): ClusterRecord => ({
+  clusterId,
+  clusterName,
+  registeredAt: Date.parse('2026-11-01T00:00:00Z'),
+  facts: { kubernetesVersion: 'v1.33.2', calicoVersion: 'v3.32.1', distribution: 'kubeadm', nodeCount: 3 },
+  certificate: pem(`certificate of ${clusterId}`),
+  fingerprint: 'f'.repeat(64),
+  notAfter: Date.parse('2027-11-01T00:00:00Z'),
+  tokenHash: 'a'.repeat(64),
+});

@@ -1,0 +1,242 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { PutCommand } from '@aws-sdk/lib-dynamodb';
+import { TrustRepository } from '../../../core/certificate/trust-repository.ts';
+import { clusterKey, ClusterRepository } from '../../../core/cluster/cluster-repository.ts';
+import type { Caller } from '../../../core/credential/caller.ts';
+import { release } from '../../../core/release/release-schema.ts';
+import { newClusterId, newTenantId } from '../../../core/tenant/identifier.ts';
+import type { Dependencies } from '../../../functions/install-assets/deps.ts';
+import { otherwise } from '../../../functions/install-assets/otherwise.ts';
+import { releases } from '../../../functions/install-assets/releases.ts';
+import { handlers } from '../../../functions/install-assets/routes.ts';
+import { type Engine, startEngine } from '../../engine.ts';
+import { caller, member } from '../api-call.ts';
+import { addresses, clusterRecord, trust } from './deployment.ts';
+
+describe('install-assets', () => {
+  let engine: Engine;
+  let deps: Dependencies;
+  beforeAll(async () => {
+    engine = await startEngine();
+    const trusted = new TrustRepository(engine.dynamo, engine.tables.directory);
+    await trusted.write(trust);
+    deps = {
+      trust: trusted,
+      clusters: new ClusterRepository(engine.access, engine.tables.tenant),
+      addresses,
+    };
+  });
+  afterAll(() => engine.close());
+
+  const calling = (using = deps) => caller('install-assets', handlers(using), otherwise);
+  const registered = async () => {
+    const [tenantId, clusterId] = [newTenantId(), newClusterId()];
+    await engine.dynamo.send(
+      new PutCommand({
+        TableName: engine.tables.tenant,
+        Item: { ...clusterKey(tenantId, clusterId), ...clusterRecord(clusterId) },
+      }),
+    );
+    return { tenantId, clusterId };
+  };
+  const get = (what: 'manifest' | 'kubeconfig', clusterId: string, who: Caller | undefined, extra = {}) =>
+    calling()({
+      path: `/v1/clusters/${clusterId}/${what}`,
+      resource: `/v1/clusters/{clusterId}/${what}`,
+      params: { clusterId },
+      caller: who,
+      ...extra,
+    });
+  const itself = (tenantId: string, clusterId: string): Caller => ({
+    kind: 'cluster',
+    tenantId,
+    principal: `cluster:${clusterId}`,
+    scopes: new Set(['cluster:report']),
+    clusterId,
+  });
+
+  describe('GET /healthz', () => {
+    const health = (read: Dependencies['trust']['read']) =>
+      calling({ ...deps, trust: { read } })({ path: '/healthz' });
+
+    test('answers 200 when the table does', async () => {
+      expect((await calling()({ path: '/healthz' })).json()).toEqual({ status: 'ok' });
+    });
+    test('answers 503 UNAVAILABLE when it does not, or the certificates are not made yet', async () => {
+      const broken = await health(() => Promise.reject(new Error('dynamo.internal')));
+      expect([broken.status, broken.json().code]).toEqual([503, 'UNAVAILABLE']);
+      expect(broken.text).not.toContain('dynamo.internal');
+      expect((await health(() => Promise.resolve(undefined))).status).toBe(503);
+    });
+  });
+
+  describe.each(['/openapi.json', '/v1/releases'])('GET %s', (path) => {
+    test('may be cached, and answers 304 to whoever has it', async () => {
+      const first = await calling()({ path });
+      expect(first.status).toBe(200);
+      expect(first.headers).toMatchObject({
+        'Content-Type': 'application/json',
+        'Cache-Control': 'public, max-age=300',
+      });
+      const etag = first.headers.ETag ?? '';
+      expect(etag).toMatch(/^"[\w-]+"$/);
+      for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+        const again = await calling()({ path, headers: { 'If-None-Match': known } });
+        expect([again.status, again.text, again.headers.ETag]).toEqual([304, '', etag]);
+      }
+      expect((await calling()({ path, headers: { 'if-none-match': '"other"' } })).text).toBe(first.text);
+    });
+  });
+
+  test('GET /openapi.json names the base URL, stage included', async () => {
+    expect((await calling()({ path: '/openapi.json' })).json().servers).toEqual([
+      { url: 'https://api.example/prod' },
+    ]);
+  });
+
+  test('GET /v1/releases offers releases that fit their schema, the one default first', async () => {
+    const { items } = (await calling()({ path: '/v1/releases' })).json() as { items: unknown[] };
+    expect(items.map((each) => release.parse(each))).toEqual(releases);
+    expect(releases.map((each) => each.default)).toEqual([true, false, false]);
+    expect(releases.map(({ version, operatorVersion }) => [version, operatorVersion])).toEqual([
+      ['v3.32.1', 'v1.42.3'],
+      ['v3.31.7', 'v1.40.15'],
+      ['v3.30.7', 'v1.38.13'],
+    ]);
+  });
+
+  describe.each(['manifest', 'kubeconfig'] as const)('GET /v1/clusters/{clusterId}/%s', (what) => {
+    test('answers YAML that nobody may store', async () => {
+      const { tenantId, clusterId } = await registered();
+      const answer = await get(what, clusterId, member(tenantId));
+      expect(answer.status).toBe(200);
+      expect(answer.headers).toMatchObject({
+        'Content-Type': 'application/yaml',
+        'Cache-Control': 'no-store',
+      });
+      expect(answer.text).toContain(clusterId);
+    });
+
+    test("answers the same 404 for another tenant's cluster, an absent, a disconnected one and a guess", async () => {
+      const [mine, theirs, gone] = [await registered(), await registered(), await registered()];
+      await engine.dynamo.send(
+        new PutCommand({
+          TableName: engine.tables.tenant,
+          Item: {
+            ...clusterKey(mine.tenantId, gone.clusterId),
+            ...clusterRecord(gone.clusterId),
+            disconnectedAt: 1,
+          },
+        }),
+      );
+      const who = member(mine.tenantId);
+      const answers = await Promise.all(
+        [theirs.clusterId, newClusterId(), gone.clusterId, 'c-1'].map((clusterId) =>
+          get(what, clusterId, who),
+        ),
+      );
+      for (const answer of answers) {
+        expect(answer.status).toBe(404);
+        expect(answer.text).toBe(answers[0]?.text);
+      }
+    });
+
+    test('costs 1.5 reads', async () => {
+      const { tenantId, clusterId } = await registered();
+      expect(await engine.units(() => get(what, clusterId, member(tenantId)))).toEqual({
+        read: 1.5,
+        write: 0,
+      });
+    });
+  });
+
+  describe('the manifest', () => {
+    test('is for a cluster its own only: 404 for another of the same tenant', async () => {
+      const { tenantId, clusterId } = await registered();
+      const sibling = newClusterId();
+      await engine.dynamo.send(
+        new PutCommand({
+          TableName: engine.tables.tenant,
+          Item: { ...clusterKey(tenantId, sibling), ...clusterRecord(sibling) },
+        }),
+      );
+      expect((await get('manifest', clusterId, itself(tenantId, clusterId))).status).toBe(200);
+      expect((await get('manifest', sibling, itself(tenantId, clusterId))).json().code).toBe('NOT_FOUND');
+    });
+    test('is not for viewers: 403 ACCESS_DENIED', async () => {
+      const { tenantId, clusterId } = await registered();
+      expect((await get('manifest', clusterId, member(tenantId, 'viewer'))).json().code).toBe(
+        'ACCESS_DENIED',
+      );
+    });
+  });
+
+  describe('the kubeconfig', () => {
+    test("embeds the caller's own token only where asked", async () => {
+      const { tenantId, clusterId } = await registered();
+      const headers = { Authorization: 'Bearer cak_mine' };
+      const who = member(tenantId, 'viewer');
+      expect((await get('kubeconfig', clusterId, who, { headers })).text).not.toContain('cak_mine');
+      expect(
+        (await get('kubeconfig', clusterId, who, { headers, query: { embed: 'token' } })).text,
+      ).toContain('token: cak_mine\n');
+      expect(
+        (await get('kubeconfig', clusterId, who, { headers, query: { embed: 'all' } })).json().code,
+      ).toBe('INVALID_REQUEST');
+    });
+    test('is not for clusters: 403 ACCESS_DENIED', async () => {
+      const { tenantId, clusterId } = await registered();
+      expect((await get('kubeconfig', clusterId, itself(tenantId, clusterId))).json().code).toBe(
+        'ACCESS_DENIED',
+      );
+    });
+    test("leaves verification to the system's roots where ACM ends TLS", async () => {
+      const { tenantId, clusterId } = await registered();
+      const call = calling({ ...deps, addresses: { ...addresses, ACCESS_TRUST: 'system' } });
+      const { text } = await call({
+        path: `/v1/clusters/${clusterId}/kubeconfig`,
+        resource: '/v1/clusters/{clusterId}/kubeconfig',
+        params: { clusterId },
+        caller: member(tenantId),
+      });
+      expect(text).not.toContain('certificate-authority');
+    });
+  });
+
+  describe('what no route matches', () => {
+    const other = (method: string, path: string, resource = '/{proxy+}') =>
+      calling()({ method, path, resource });
+
+    test.each([
+      ['POST', '/healthz', 'GET'],
+      ['PATCH', '/v1/registration-tokens', 'GET, POST'],
+      ['PUT', '/v1/clusters/c-1', 'DELETE, GET'],
+      ['HEAD', '/v1/images/sha256:1', 'GET'],
+    ])('answers %s %s with 405 METHOD_NOT_ALLOWED and Allow', async (method, path, allow) => {
+      const answer = await other(method, path, path);
+      expect([answer.status, answer.json().code, answer.headers.Allow]).toEqual([
+        405,
+        'METHOD_NOT_ALLOWED',
+        allow,
+      ]);
+    });
+
+    test.each([
+      '/',
+      '/v1',
+      '/v2/clusters',
+      '/v1/clusters/',
+      '/v1/clusters/c-1/',
+      '/v1/clusters//manifest',
+      '/v1/images/a/b',
+      '/HEALTHZ',
+    ])('answers GET %s with 404 NOT_FOUND', async (path) => {
+      const answer = await other('GET', path);
+      expect([answer.status, answer.json().code, answer.headers.Allow]).toEqual([
+        404,
+        'NOT_FOUND',
+        undefined,
+      ]);
+    });
+  });
+});
