@@ -1,0 +1,373 @@
+import { once } from 'node:events';
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import { request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import {
+  type Access,
+  answerOf,
+  type Cluster,
+  clusterId,
+  jsonOf,
+  open,
+  type Serve,
+  startCluster,
+  startFixture,
+  until,
+} from './access-fixture.ts';
+
+const pods = `/clusters/${clusterId}/api/v1/pods`;
+const watch = `${pods}?watch=true`;
+
+let cluster: Cluster;
+let access: Access;
+const start = async (serve: Serve, timing = {}) => {
+  cluster = await startCluster(serve);
+  access = await startFixture(cluster, { timing });
+};
+afterEach(async () => {
+  await access.close();
+  await cluster.close();
+});
+
+const h1Get = (path: string) =>
+  httpsRequest({
+    host: '127.0.0.1',
+    port: access.port,
+    path,
+    ca: access.ca.certificate,
+    headers: { authorization: 'Bearer viewer' },
+    agent: false,
+  });
+
+describe('a watch', () => {
+  test.each(['h1', 'h2'])('is passed on event by event, its head at once, over %s', async (way) => {
+    let inner: ServerHttp2Stream | undefined;
+    await start((stream) => {
+      inner = stream;
+      stream.respond({ ':status': 200, 'content-type': 'application/json' });
+    });
+    let stream: NodeJS.ReadableStream;
+    if (way === 'h1') {
+      const request = h1Get(watch).end();
+      const [response] = (await once(request, 'response')) as [IncomingMessage];
+      stream = response;
+    } else {
+      const opened = open(access.session(), watch);
+      await once(opened, 'response');
+      stream = opened;
+    }
+    for (const event of ['{"type":"ADDED"}\n', '{"type":"MODIFIED"}\n']) {
+      inner?.write(event);
+      expect(String((await once(stream, 'data'))[0])).toBe(event);
+    }
+    inner?.end();
+    stream.resume();
+    await once(stream, 'end');
+  });
+
+  test('is never ended by us: it outlives every time limit that we have', async () => {
+    let inner: ServerHttp2Stream | undefined;
+    const limit = 40;
+    await start(
+      (stream) => {
+        inner = stream;
+        setTimeout(() => stream.respond({ ':status': 200 }), limit * 3);
+      },
+      {
+        answerTimeoutMs: limit,
+        headersTimeoutMs: limit,
+        firstRequestMs: limit,
+        idleMs: limit,
+        pingIntervalMs: 10,
+      },
+    );
+    const two = open(access.session(), watch);
+    const one = h1Get(watch).end();
+    const [[response]] = (await Promise.all([once(one, 'response'), once(two, 'response')])) as [
+      [IncomingMessage],
+      unknown,
+    ];
+    const before = Date.now();
+    await until(() => Date.now() - before > limit * 5);
+    expect([response.readableEnded, two.closed]).toEqual([false, false]);
+    inner?.write('still here');
+    await Promise.race([once(response, 'data'), once(two, 'data')]);
+    one.destroy();
+    two.close();
+  });
+
+  test.each(['h1', 'h2'])('that its client leaves is cancelled in the cluster, over %s', async (way) => {
+    let code: number | undefined;
+    await start((stream) => {
+      stream.respond({ ':status': 200 });
+      stream.write('x');
+      stream.once('close', () => (code = stream.rstCode));
+    });
+    if (way === 'h1') {
+      const request = h1Get(watch).end();
+      request.on('error', () => undefined);
+      await once(request, 'response');
+      request.destroy();
+    } else {
+      const stream = open(access.session(), watch);
+      await once(stream, 'response');
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+    await until(() => code !== undefined);
+    expect(code).toBe(constants.NGHTTP2_CANCEL);
+    await until(() => access.logged.some((entry) => entry.gone === true));
+  });
+
+  test('that the cluster breaks off is reset, not ended, so that it does not look complete', async () => {
+    await start((stream) => {
+      stream.respond({ ':status': 200 });
+      stream.write('{"type":"ADD');
+      setImmediate(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+    });
+    const stream = open(access.session(), watch);
+    stream.resume();
+    let ended = false;
+    stream.once('end', () => (ended = true));
+    await once(stream, 'close');
+    expect([ended, stream.rstCode]).toEqual([false, constants.NGHTTP2_INTERNAL_ERROR]);
+
+    const request = h1Get(watch).end();
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.resume();
+    const [error] = (await once(response, 'error')) as [NodeJS.ErrnoException];
+    expect(error.code).toBe('ECONNRESET');
+    expect(response.complete).toBe(false);
+  });
+});
+
+describe('backpressure', () => {
+  const chunk = Buffer.alloc(64 * 1024);
+
+  test.each(['h1', 'h2'])(
+    'a client that does not read bounds what the cluster can send, over %s',
+    async (way) => {
+      let sent = 0;
+      let blocked = false;
+      await start((stream) => {
+        stream.respond({ ':status': 200 });
+        const push = () => {
+          blocked = false;
+          while (!stream.destroyed) {
+            sent += chunk.length;
+            if (!stream.write(chunk)) break;
+          }
+          blocked = true;
+        };
+        stream.on('drain', push);
+        push();
+      });
+      if (way === 'h1') {
+        const request = h1Get(pods).end();
+        const [response] = (await once(request, 'response')) as [IncomingMessage];
+        response.pause();
+      } else {
+        const stream = open(access.session(), pods);
+        await once(stream, 'response');
+        stream.pause();
+      }
+      // Nothing more is taken once the windows and socket buffers between are full.
+      let last = -1;
+      while (!blocked || sent !== last) {
+        last = sent;
+        const since = Date.now();
+        await until(() => Date.now() - since > 150);
+      }
+      expect(sent).toBeLessThan(24 * 1024 * 1024);
+      expect(sent).toBeGreaterThan(0);
+    },
+  );
+
+  test('a cluster that does not read bounds what a client can send', async () => {
+    await start((stream) => {
+      stream.pause();
+    });
+    const stream = open(access.session(), pods, { ':method': 'POST' });
+    let sent = 0;
+    const push = () => {
+      while (stream.write(chunk) && sent < 64 * 1024 * 1024) sent += chunk.length;
+    };
+    stream.on('drain', push);
+    push();
+    let last = -1;
+    while (sent !== last) {
+      last = sent;
+      const since = Date.now();
+      await until(() => Date.now() - since > 150);
+    }
+    expect(sent).toBeLessThan(8 * 1024 * 1024);
+    stream.close(constants.NGHTTP2_CANCEL);
+  });
+
+  test('30 MB arrive as they were sent, both ways', async () => {
+    await start((stream) => {
+      stream.respond({ ':status': 200 });
+      stream.pipe(stream);
+    });
+    const stream = open(access.session(), pods, { ':method': 'POST' });
+    const total = 30 * 1024 * 1024;
+    let [received, sum, sentSum] = [0, 0, 0];
+    stream.on('data', (data: Buffer) => {
+      received += data.length;
+      sum = (sum + data.reduce((one, byte) => one + byte, 0)) % 1_000_003;
+    });
+    for (let sent = 0, at = 0; sent < total; sent += chunk.length, at += 1) {
+      const next = Buffer.alloc(chunk.length, at % 251);
+      sentSum = (sentSum + (at % 251) * chunk.length) % 1_000_003;
+      if (!stream.write(next)) await once(stream, 'drain');
+    }
+    stream.end();
+    await once(stream, 'end');
+    expect([received, sum]).toEqual([total, sentSum]);
+  });
+});
+
+describe('an answer', () => {
+  test('brings its trailers, over both protocols', async () => {
+    await start((stream) => {
+      stream.respond({ ':status': 200 }, { waitForTrailers: true });
+      stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end('x');
+    });
+    const stream = open(access.session(), pods);
+    const trailers = once(stream, 'trailers');
+    await answerOf(stream);
+    expect((await trailers)[0]).toMatchObject({ 'grpc-status': '0' });
+
+    const [response] = (await once(h1Get(pods).end(), 'response')) as [IncomingMessage];
+    response.resume();
+    await once(response, 'end');
+    expect(response.trailers).toEqual({ 'grpc-status': '0' });
+  });
+
+  test('without a body stays without one: HEAD, 204, 304', async () => {
+    await start((stream, headers) => {
+      stream.respond(
+        { ':status': Number(headers['x-status']), 'x-seen': headers[':method'] ?? '' },
+        { endStream: true },
+      );
+    });
+    for (const way of ['h1', 'h2'] as const) {
+      for (const status of ['200', '204', '304']) {
+        const answer = await access[way](pods, { method: 'HEAD', headers: { 'x-status': status } });
+        expect([answer.status, answer.text, answer.headers['x-seen']]).toEqual([Number(status), '', 'HEAD']);
+        expect((await access[way](pods, { headers: { 'x-status': status } })).status).toBe(Number(status));
+      }
+    }
+  });
+
+  test('that does not come is 504 TIMEOUT, and the cluster is told to stop', async () => {
+    let code: number | undefined;
+    await start((stream) => void stream.once('close', () => (code = stream.rstCode)), {
+      answerTimeoutMs: 30,
+    });
+    const answer = await access.h2(pods);
+    expect([answer.status, jsonOf(answer).code]).toEqual([504, 'TIMEOUT']);
+    await until(() => code === constants.NGHTTP2_CANCEL);
+  });
+
+  test('that breaks off before it began is 502 BAD_GATEWAY', async () => {
+    await start((stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+    expect(jsonOf(await access.h2(pods)).code).toBe('BAD_GATEWAY');
+  });
+
+  test('that is refused unread is asked for once more, unless a body went with it', async () => {
+    let refusals = 1;
+    await start((stream) => {
+      if (refusals-- > 0) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      else stream.respond({ ':status': 200 }, { endStream: true });
+    });
+    expect((await access.h2(pods)).status).toBe(200);
+    refusals = 2;
+    expect(jsonOf(await access.h2(pods)).code).toBe('BAD_GATEWAY');
+    refusals = 1;
+    expect((await access.h2(pods, { method: 'POST', body: '{}' })).status).toBe(502);
+  });
+
+  test('may come before the cluster has read the whole body', async () => {
+    await start((stream) => {
+      stream.respond({ ':status': 413 });
+      stream.end('too large');
+    });
+    for (const way of ['h1', 'h2'] as const) {
+      const answer = await access[way](pods, { method: 'POST', body: 'x'.repeat(3_000_000) });
+      expect([answer.status, answer.text]).toEqual([413, 'too large']);
+    }
+  });
+
+  test("401 of the cluster's API server is 502: it is not about the user's credential", async () => {
+    await start((stream) =>
+      stream.respond({ ':status': 401, 'www-authenticate': 'Bearer' }, { endStream: true }),
+    );
+    const answer = await access.h2(pods);
+    expect([answer.status, jsonOf(answer).code]).toEqual([502, 'BAD_GATEWAY']);
+  });
+
+  test('that redirects stays under its cluster, and elsewhere is 502', async () => {
+    await start((stream, headers) => {
+      const location = headers['x-to'];
+      stream.respond(
+        { ':status': 301, location: String(location), 'set-cookie': 'a=b' },
+        { endStream: true },
+      );
+    });
+    const inside = await access.h2(pods, { headers: { 'x-to': '/apis/' } });
+    expect([inside.status, inside.headers.location]).toEqual([301, `/clusters/${clusterId}/apis/`]);
+    expect(inside.headers).not.toHaveProperty('set-cookie');
+    expect((await access.h2(pods, { headers: { 'x-to': 'https://elsewhere.example/' } })).status).toBe(502);
+  });
+});
+
+describe('draining', () => {
+  test('accepts nothing more, lets a running answer end, and then is done', async () => {
+    let inner: ServerHttp2Stream | undefined;
+    await start((stream) => {
+      inner = stream;
+      stream.respond({ ':status': 200 });
+    });
+    const session = access.session();
+    const stream = open(session, pods);
+    await once(stream, 'response');
+    const goaway = once(session, 'goaway');
+    const drained = access.server.drain(20_000);
+    await goaway;
+    await expect(access.h1(pods)).rejects.toThrow(/ECONNREFUSED/);
+    inner?.end('whole');
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk as Buffer);
+    expect(String(Buffer.concat(chunks))).toBe('whole');
+    await drained;
+  });
+
+  test('tells an HTTP/1.1 client that this was the last answer', async () => {
+    let inner: ServerHttp2Stream | undefined;
+    await start((stream) => (inner = stream));
+    const answer = access.h1(pods);
+    await until(() => inner !== undefined);
+    const drained = access.server.drain(20_000);
+    inner?.respond({ ':status': 200 });
+    inner?.end('x');
+    expect((await answer).headers.connection).toBe('close');
+    await drained;
+  });
+
+  test('at the deadline ends watches, and cuts what would only look complete', async () => {
+    await start((stream) => {
+      stream.respond({ ':status': 200 });
+      stream.write('part');
+    });
+    const session = access.session();
+    const [watching, reading] = [open(session, watch), open(session, pods)];
+    const ended = { watching: false, reading: false };
+    watching.on('end', () => (ended.watching = true)).resume();
+    reading.on('end', () => (ended.reading = true)).resume();
+    await Promise.all([once(watching, 'data'), once(reading, 'data')]);
+    await Promise.all([access.server.drain(30), once(reading, 'close'), once(watching, 'close')]);
+    expect(ended).toEqual({ watching: true, reading: false });
+  });
+});

@@ -1,0 +1,70 @@
+import {
+  constants,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
+import { Problem } from '../../core/problem/problem.ts';
+
+export type AnswerHead = {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders & OutgoingHttpHeaders;
+  /** Nothing follows. */
+  readonly complete: boolean;
+};
+
+/** The cluster refused the stream unprocessed (RFC 9113 §8.7): the same request may be sent again. */
+export class RefusedStream extends Error {
+  override readonly name = 'RefusedStream';
+}
+
+type Options = {
+  /** Aborting rejects with the signal's reason. The stream is left to the caller. */
+  readonly signal: AbortSignal;
+  /** ms without an answer, or a call of `touch`, before TIMEOUT; undefined: never. */
+  readonly timeoutMs: number | undefined;
+  /** Called with a function that starts the time anew. */
+  readonly onTouch?: (touch: () => void) => void;
+};
+
+/**
+ * Waits for the head of a cluster's answer.
+ * Rejects with Problem TIMEOUT or BAD_GATEWAY, {@link RefusedStream}, or the reason of the signal.
+ */
+export function answerHead(
+  stream: ClientHttp2Stream,
+  { signal, timeoutMs, onTouch }: Options,
+): Promise<AnswerHead> {
+  return new Promise((resolve, reject) => {
+    const late = () => settle(() => reject(new Problem('TIMEOUT', 'The cluster did not answer in time.')));
+    const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
+    const aborted = () => settle(() => reject(signal.reason as Error));
+    const closed = () =>
+      settle(() =>
+        reject(
+          stream.rstCode === constants.NGHTTP2_REFUSED_STREAM
+            ? new RefusedStream()
+            : new Problem('BAD_GATEWAY', 'The connection to the cluster ended before it answered.'),
+        ),
+      );
+    const answered = (headers: IncomingHttpHeaders, flags: number) =>
+      settle(() =>
+        resolve({
+          status: Number(headers[':status']),
+          headers,
+          complete: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
+        }),
+      );
+    function settle(then: () => void): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', aborted);
+      stream.off('response', answered).off('close', closed);
+      then();
+    }
+    stream.once('response', answered).once('close', closed);
+    signal.addEventListener('abort', aborted, { once: true });
+    if (signal.aborted) aborted();
+    else if (stream.destroyed) closed();
+    onTouch?.(() => timer?.refresh());
+  });
+}

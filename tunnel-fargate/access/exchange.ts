@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import {
+  constants,
+  type Http2ServerRequest,
+  Http2ServerResponse,
+  type IncomingHttpHeaders,
+} from 'node:http2';
+import type { Readable, Writable } from 'node:stream';
+import { Problem } from '../../core/problem/problem.ts';
+
+type Headers = Readonly<Record<string, string | readonly string[]>>;
+
+/** How long the rest of a body that nobody wants may take to come in before it is cut off, ms. */
+const discardMs = 5_000;
+
+/**
+ * One request of a client and its answer, the same over HTTP/1.1 and HTTP/2. The answer is either whole (`answer`) or
+ * begun and then streamed (`begin`, then `reset` when it cannot be completed).
+ */
+export class Exchange {
+  readonly requestId: string = randomUUID();
+  readonly method: string;
+  /** The request target as it came. */
+  readonly target: string;
+  /** Names in lower case, pseudo-headers included. */
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Readable;
+  readonly hasBody: boolean;
+  readonly #request: IncomingMessage | Http2ServerRequest;
+  readonly #response: ServerResponse | Http2ServerResponse;
+  readonly #closing: () => boolean;
+  readonly #gone = new AbortController();
+
+  /** `closing`: whether this is to be the last answer on its HTTP/1.1 connection. */
+  constructor(
+    request: IncomingMessage | Http2ServerRequest,
+    response: ServerResponse | Http2ServerResponse,
+    closing: () => boolean = () => false,
+  ) {
+    this.#request = request;
+    this.#response = response;
+    this.#closing = closing;
+    this.method = request.method ?? '';
+    this.target = request.url ?? '';
+    this.headers = request.headers;
+    this.body = request;
+    this.hasBody =
+      'stream' in request
+        ? !request.stream.endAfterHeaders
+        : request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
+    const sink = this.#sink;
+    const ended = () => {
+      if (!sink.writableFinished) this.#gone.abort(new ClientGone());
+    };
+    sink.once('close', ended);
+    // Both ends report what went wrong with the connection; that the client is gone is all there is to know.
+    sink.on('error', ended);
+    request.on('error', ended);
+    response.on('error', ended);
+  }
+
+  /** Aborted, with {@link ClientGone} as reason, when the client went away before its answer was complete. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  get headSent(): boolean {
+    return this.#response.headersSent;
+  }
+
+  /** Of the answer; undefined before it has begun. */
+  get status(): number | undefined {
+    return this.headSent ? this.#response.statusCode : undefined;
+  }
+
+  /** Values of a header as they came, one each; Node would keep only the first of some. */
+  valuesOf(name: string): string[] {
+    const { rawHeaders } = this.#request;
+    return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
+  }
+
+  /** The size of the request's head as HTTP/2 counts it (RFC 9113 §6.5.2), bytes. */
+  get headBytes(): number {
+    const { rawHeaders } = this.#request;
+    return rawHeaders.reduce((sum, text) => sum + Buffer.byteLength(text) + 16, 0);
+  }
+
+  /** Whether the client wants another protocol on this connection or stream. */
+  get wantsUpgrade(): boolean {
+    return this.headers.upgrade !== undefined || this.headers[':protocol'] !== undefined;
+  }
+
+  /** The whole body. @throws Problem PAYLOAD_TOO_LARGE beyond `limit` bytes */
+  async readBody(limit: number): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    // Leaving the loop early must not destroy the stream: the answer goes out on it.
+    for await (const chunk of this.body.iterator({ destroyOnReturn: false })) {
+      chunks.push(chunk as Buffer);
+      size += (chunk as Buffer).length;
+      if (size > limit) throw new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${limit} bytes.`);
+    }
+    return Buffer.concat(chunks);
+  }
+
+  /** Sends the whole answer. */
+  answer(status: number, headers: Headers, body: string | Uint8Array = ''): void {
+    if (this.gone.aborted) return;
+    this.#writeHead(status, headers);
+    if (body.length > 0 && this.method !== 'HEAD') this.#response.end(body);
+    else this.#response.end();
+    this.#sink.once('finish', () => this.#discardBody());
+  }
+
+  /** Sends the head at once; the body is written to what it returns. */
+  begin(status: number, headers: Headers): Writable {
+    this.gone.throwIfAborted();
+    this.#writeHead(status, headers);
+    if (this.#response instanceof ServerResponse) this.#response.flushHeaders();
+    this.#sink.once('finish', () => this.#discardBody());
+    return this.#sink;
+  }
+
+  /** To be sent after the body; too late once the body has ended. */
+  addTrailers(trailers: Headers): void {
+    if (!this.gone.aborted && !this.#sink.writableEnded) {
+      this.#response.addTrailers(trailers as Record<string, string>);
+    }
+  }
+
+  /** Ends the answer so that the client sees that it is not complete: RST_STREAM, or the connection is cut. */
+  reset(): void {
+    if (this.#response instanceof ServerResponse) this.#request.socket.destroy();
+    else this.#response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  get #sink(): Writable {
+    return this.#response instanceof ServerResponse ? this.#response : this.#response.stream;
+  }
+
+  #writeHead(status: number, headers: Headers): void {
+    const mutable = headers as Record<string, string | string[]>;
+    if (this.#response instanceof Http2ServerResponse) this.#response.writeHead(status, mutable);
+    else this.#response.writeHead(status, this.#closing() ? { ...mutable, connection: 'close' } : mutable);
+  }
+
+  /**
+   * The answer is out; what is left of the request is read and thrown away for a while. Not reset at once: Go's client
+   * then drops the answer, of which the end may still be on its way, and HTTP/1.1 would lose it with the connection.
+   */
+  #discardBody(): void {
+    const request = this.#request;
+    if (!this.hasBody || request.readableEnded || request.destroyed) return;
+    const cut = setTimeout(() => {
+      if ('stream' in request) request.stream.close(constants.NGHTTP2_NO_ERROR);
+      else request.socket.destroy();
+    }, discardMs);
+    request.once('close', () => clearTimeout(cut));
+    request.once('end', () => clearTimeout(cut));
+    request.resume();
+  }
+}
+
+/** The client closed the connection or reset its stream: nobody is left to answer. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+  constructor() {
+    super('the client went away');
+  }
+}

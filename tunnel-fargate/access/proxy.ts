@@ -1,0 +1,118 @@
+import { constants, type ClientHttp2Stream } from 'node:http2';
+import { Problem } from '../../core/problem/problem.ts';
+import type { ClusterLink } from '../agent/cluster-link.ts';
+import { answerHead, type AnswerHead } from './cluster-answer.ts';
+import type { Exchange } from './exchange.ts';
+import { outerLocation, requestHeaders, responseHeaders, responseTrailers } from './header-filter.ts';
+
+export type ProxiedRequest = {
+  /** Path and query as the cluster shall see them. */
+  readonly path: string;
+  /** `/clusters/{clusterId}`: what redirects of the cluster are put under. */
+  readonly prefix: string;
+  /** ms without a sign of the cluster's answer before TIMEOUT; undefined: silence is normal. */
+  readonly timeoutMs: number | undefined;
+};
+
+export type ProxiedAnswer = {
+  readonly status: number;
+  /** Settles when the answer has been passed on or was cut. */
+  readonly done: Promise<void>;
+  /** Ends an answer that never ends by itself as its server would: at the end of what was sent so far. */
+  finish(): void;
+};
+
+/**
+ * Sends a client's request into the cluster and its answer back, both as they come: neither is held back or collected,
+ * and whichever side reads slowly slows the other (HTTP/2 windows, TCP). An answer has no time limit.
+ *
+ * A client that goes away resets the inner stream (CANCEL). A cluster that breaks off resets the client's: a cut answer
+ * never looks complete.
+ *
+ * Resolves when the answer's head was passed on. Rejects before that with what {@link answerHead} and the link reject with.
+ */
+export async function proxy(
+  exchange: Exchange,
+  link: ClusterLink,
+  { path, prefix, timeoutMs }: ProxiedRequest,
+): Promise<ProxiedAnswer> {
+  const { gone, hasBody, method } = exchange;
+  const stream = await link.request(requestHeaders(exchange.headers, { method, path }), {
+    endStream: !hasBody,
+    signal: gone,
+  });
+  // What went wrong shows in 'close' and its code.
+  stream.on('error', () => undefined);
+  const cancel = () => stream.close(constants.NGHTTP2_CANCEL);
+  gone.addEventListener('abort', cancel, { once: true });
+  stream.once('close', () => gone.removeEventListener('abort', cancel));
+  if (gone.aborted) cancel();
+  // pipe, not pipeline: a cluster may answer before it has read the whole body, and then stops reading it.
+  if (hasBody) exchange.body.pipe(stream);
+
+  let head: AnswerHead;
+  try {
+    head = await answerHead(stream, {
+      signal: gone,
+      timeoutMs,
+      onTouch: (touch) => exchange.body.on('data', touch),
+    });
+    assertOfTheCluster(head);
+  } catch (error) {
+    exchange.body.unpipe(stream);
+    cancel();
+    throw error;
+  }
+  const location = locationOf(head, prefix, path);
+  const headers = responseHeaders(head.headers, { requestId: exchange.requestId, location });
+  if (head.complete || method === 'HEAD' || head.status === 204 || head.status === 304) {
+    stream.resume();
+    exchange.answer(head.status, headers);
+    return { status: head.status, done: Promise.resolve(), finish: () => undefined };
+  }
+  stream.on('trailers', (trailers) => exchange.addTrailers(responseTrailers(trailers)));
+  return { status: head.status, ...passOn(stream, exchange, exchange.begin(head.status, headers)) };
+}
+
+function passOn(
+  stream: ClientHttp2Stream,
+  exchange: Exchange,
+  sink: NodeJS.WritableStream,
+): Pick<ProxiedAnswer, 'done' | 'finish'> {
+  let finished = false;
+  const done = new Promise<void>((resolve) => {
+    sink.once('close', resolve);
+  });
+  stream.once('close', () => {
+    if (!stream.readableEnded && !finished) exchange.reset();
+  });
+  stream.pipe(sink);
+  return {
+    done,
+    finish: () => {
+      finished = true;
+      stream.unpipe(sink);
+      sink.end();
+      stream.close(constants.NGHTTP2_CANCEL);
+    },
+  };
+}
+
+/**
+ * 401 speaks of Guardian's service account, which the caller can do nothing about; passed on, it would make clients
+ * throw their own good credential away.
+ */
+function assertOfTheCluster({ status }: AnswerHead): void {
+  if (status === 401) {
+    throw new Problem('BAD_GATEWAY', "The cluster's API server refused the credential of its own Guardian.");
+  }
+}
+
+function locationOf({ status, headers }: AnswerHead, prefix: string, path: string): string | undefined {
+  if (typeof headers.location !== 'string') return undefined;
+  const location = outerLocation(headers.location, prefix, path);
+  if (location === undefined && status >= 300 && status < 400) {
+    throw new Problem('BAD_GATEWAY', 'The cluster redirects to a place outside its Kubernetes API.');
+  }
+  return location;
+}

@@ -1,0 +1,121 @@
+/**
+ * What a request asks of a Kubernetes API, derived from method, path and query by the rules of the API server's own
+ * RequestInfo (k8s.io/apiserver, pkg/endpoints/request), so that we authorise what the cluster will do.
+ */
+export type RequestAttributes = {
+  readonly verb: Verb;
+  /** False: discovery and other documents; then only `verb` and `path` mean something. */
+  readonly isResource: boolean;
+  readonly path: string;
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  /** Empty for collections, unless a field selector names one object. */
+  readonly name: string;
+};
+
+export type Verb =
+  | 'get'
+  | 'list'
+  | 'watch'
+  | 'create'
+  | 'update'
+  | 'patch'
+  | 'delete'
+  | 'deletecollection'
+  /** Ours for exec, attach, port-forward and proxy, whatever their method: they act inside the cluster. */
+  | 'connect';
+
+/** Methods that a Kubernetes API knows; others are refused before they get here. */
+export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+export type Method = (typeof methods)[number];
+
+const verbOfMethod: Readonly<Record<Method, Verb>> = {
+  GET: 'get',
+  HEAD: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+};
+
+const connecting: ReadonlySet<string> = new Set([
+  'exec',
+  'attach',
+  'portforward',
+  'proxy',
+  // KubeVirt's, of the same nature.
+  'console',
+  'vnc',
+  'usbredir',
+]);
+
+/** Segments that follow a namespace's name and belong to the namespace itself. */
+const namespaceSubresources: ReadonlySet<string> = new Set(['status', 'finalize']);
+
+/** `segments`: the path below `/clusters/{id}`, decoded. `query`: with or without its question mark. */
+export function requestAttributes(
+  method: Method,
+  segments: readonly string[],
+  query: string,
+): RequestAttributes {
+  const path = `/${segments.join('/')}`;
+  const none = { path, group: '', version: '', resource: '', subresource: '', namespace: '', name: '' };
+  const grouped = segments[0] === 'apis';
+  const head = grouped ? 3 : 2;
+  if ((segments[0] !== 'api' && !grouped) || segments.length <= head) {
+    return { ...none, isResource: false, verb: verbOfMethod[method] };
+  }
+  const [group, version] = grouped ? [segments[1] ?? '', segments[2] ?? ''] : ['', segments[1] ?? ''];
+  const { prefix, namespace, parts } = placeOf(segments.slice(head));
+  const [resource = '', name = '', third = ''] = parts;
+  const subresource = prefix === 'proxy' ? '' : third;
+  const attributes = { ...none, isResource: true, group, version, resource, subresource, namespace };
+
+  if (prefix === 'proxy' || connecting.has(subresource)) return { ...attributes, name, verb: 'connect' };
+  const verb = verbOfMethod[method];
+  // The prefix means a watch to the API server whatever the method; a write it could not be made to look like one here.
+  if (prefix === 'watch' && verb === 'get') return { ...attributes, name, verb: 'watch' };
+  if (name !== '') return { ...attributes, name, verb };
+  if (verb === 'delete') return { ...attributes, name, verb: 'deletecollection' };
+  if (verb !== 'get') return { ...attributes, name, verb };
+  const parameters = new URLSearchParams(query);
+  return {
+    ...attributes,
+    name: selectedName(parameters.get('fieldSelector')),
+    verb: isTrue(parameters.get('watch')) ? 'watch' : 'list',
+  };
+}
+
+/** Takes the deprecated verb prefix and the namespace off the path. */
+function placeOf(rest: readonly string[]): { prefix: string; namespace: string; parts: readonly string[] } {
+  const prefixed = (rest[0] === 'watch' || rest[0] === 'proxy') && rest.length > 1;
+  const prefix = prefixed ? (rest[0] ?? '') : '';
+  const parts = prefixed ? rest.slice(1) : rest;
+  if (parts[0] !== 'namespaces' || parts.length < 2) return { prefix, namespace: '', parts };
+  const namespace = parts[1] ?? '';
+  const inside = parts.length > 2 && !namespaceSubresources.has(parts[2] ?? '');
+  return { prefix, namespace, parts: inside ? parts.slice(2) : parts };
+}
+
+/** As the API server reads a boolean of a query: absent, `false` and `0` are false, all else (even empty) is true. */
+const isTrue = (value: string | null): boolean =>
+  value !== null && !['false', '0'].includes(value.toLowerCase());
+
+/** The name in a selector for exactly one object, `metadata.name=x`. */
+const selectedName = (selector: string | null): string =>
+  /^metadata\.name==?([^=,!]+)$/.exec(selector ?? '')?.[1] ?? '';
+
+/** Requests that may rightly be silent for any length of time (the API server's own list): no answer timeout for them. */
+export const isLongRunning = ({ verb, subresource }: RequestAttributes): boolean =>
+  verb === 'watch' || verb === 'connect' || subresource === 'log';
+
+/** For logs and messages: `list pods`, `connect pods/exec in default`, `get /apis`. */
+export function describeRequest({ verb, isResource, path, ...of }: RequestAttributes): string {
+  if (!isResource) return `${verb} ${path}`;
+  const resource = of.group === '' ? of.resource : `${of.resource}.${of.group}`;
+  const subresource = of.subresource === '' ? '' : `/${of.subresource}`;
+  return `${verb} ${resource}${subresource}${of.namespace === '' ? '' : ` in ${of.namespace}`}`;
+}

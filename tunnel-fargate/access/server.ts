@@ -1,0 +1,217 @@
+/** Users' HTTPS on the access port: each request is verified, authorised and passed into its cluster; changes nothing of ours. */
+import { once } from 'node:events';
+import { type IncomingMessage, type ServerOptions, ServerResponse } from 'node:http';
+import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { SecureContextOptions } from 'node:tls';
+import type { Logger } from 'pino';
+import type { ClusterRepository } from '../../core/cluster/cluster-repository.ts';
+import type { BearerVerifier } from '../../core/credential/bearer-verifier.ts';
+import { Problem } from '../../core/problem/problem.ts';
+import type { Router } from '../directory/router.ts';
+import { access, type AccessDependencies, type Finding } from './access.ts';
+import { authentication } from './authentication.ts';
+import { clusterLookup } from './cluster-lookup.ts';
+import { Connections, type ConnectionTiming } from './connections.ts';
+import { Discovery } from './discovery.ts';
+import { ClientGone, Exchange } from './exchange.ts';
+import { failureAnswer, isKubernetesClient } from './failure-answer.ts';
+import { rawFailure } from './raw-failure.ts';
+
+export type AccessTiming = ConnectionTiming & {
+  /** How long a verified credential and a found cluster hold, ms. */
+  readonly cacheMs: number;
+  /** How long a request waits for a cluster that is reconnecting, ms. */
+  readonly routeWaitMs: number;
+  /** How long a cluster may take to begin an answer, ms; API servers give up at 60 s themselves and say so better. */
+  readonly answerTimeoutMs: number;
+  /** For the head of an HTTP/1.1 request, ms. */
+  readonly headersTimeoutMs: number;
+  readonly handshakeTimeoutMs: number;
+};
+
+const defaultTiming: AccessTiming = {
+  cacheMs: 5_000,
+  routeWaitMs: 5_000,
+  answerTimeoutMs: 65_000,
+  headersTimeoutMs: 15_000,
+  handshakeTimeoutMs: 10_000,
+  pingIntervalMs: 60_000,
+  pingTimeoutMs: 30_000,
+  firstRequestMs: 30_000,
+  idleMs: 300_000,
+};
+
+export type AccessOptions = {
+  /** Certificate and key as they are now; asked again at `reloadTls`. */
+  readonly tls: () => SecureContextOptions;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly verify: BearerVerifier;
+  readonly clusters: Pick<ClusterRepository, 'find'>;
+  readonly router: Router;
+  readonly logger: Pick<Logger, 'info' | 'error'>;
+  /** Epoch milliseconds. */
+  readonly now?: () => number;
+  readonly timing?: Partial<AccessTiming>;
+  readonly maxConnections?: number;
+};
+
+export type AccessServer = {
+  readonly port: number;
+  /** Ends what is running as it ends by itself, or at the deadline (ms from now): watches then end, the rest is cut. */
+  drain(deadlineMs: number): Promise<void>;
+  close(): Promise<void>;
+  /** New connections get the new certificate; those that are open keep theirs. */
+  reloadTls(): void;
+};
+
+type Running = { readonly exchange: Exchange; readonly finding: Finding };
+
+/** Starts the access side; rejects when the address cannot be listened on. */
+export async function startAccess(options: AccessOptions): Promise<AccessServer> {
+  const { logger, now = Date.now } = options;
+  const timing = { ...defaultTiming, ...options.timing };
+  const cache = { ttlMs: timing.cacheMs, now };
+  const deps: AccessDependencies = {
+    authenticate: authentication(options.verify, cache),
+    findCluster: clusterLookup(options.clusters, cache),
+    router: options.router,
+    discovery: new Discovery({ now }),
+    routeWaitMs: timing.routeWaitMs,
+    answerTimeoutMs: timing.answerTimeoutMs,
+  };
+  const running = new Set<Running>();
+  let draining = false;
+
+  const http1Options: ServerOptions = {
+    // A request may take for ever (a watch does), its head may not.
+    headersTimeout: timing.headersTimeoutMs,
+    requestTimeout: 0,
+    keepAliveTimeout: 75_000,
+    maxHeaderSize: 48 * 1024,
+    connectionsCheckingInterval: Math.min(timing.headersTimeoutMs, 5_000),
+    insecureHTTPParser: false,
+  };
+  const server = createSecureServer({
+    ...options.tls(),
+    minVersion: 'TLSv1.2',
+    allowHTTP1: true,
+    handshakeTimeout: timing.handshakeTimeoutMs,
+    // Extended CONNECT stays off: upgrades are not offered (yet).
+    settings: {
+      maxConcurrentStreams: 250,
+      maxHeaderListSize: 64 * 1024,
+      initialWindowSize: 256 * 1024,
+      enableConnectProtocol: false,
+    },
+    maxHeaderListPairs: 256,
+    http1Options,
+  });
+  server.maxConnections = options.maxConnections ?? 10_000;
+  const connections = new Connections(server, timing);
+
+  async function serve(
+    request: IncomingMessage | Http2ServerRequest,
+    response: ServerResponse | Http2ServerResponse,
+  ): Promise<void> {
+    const startedAt = now();
+    const exchange = new Exchange(request, response, () => draining);
+    const finding: Finding = {};
+    const entry = { exchange, finding };
+    running.add(entry);
+    let problem: Problem | undefined;
+    try {
+      await access(exchange, deps, finding);
+    } catch (error) {
+      problem = fail(exchange, error);
+    } finally {
+      running.delete(entry);
+    }
+    if (draining && response instanceof ServerResponse) response.once('close', () => request.socket.end());
+    const outcome = exchange.gone.aborted ? { gone: true } : {};
+    const code = problem ? { code: problem.code } : {};
+    logger.info({ ...summary(exchange, finding), ...code, ...outcome, ms: now() - startedAt }, 'request');
+  }
+
+  /** Answers a failure, if somebody is left to read it; undefined when the client simply went away. */
+  function fail(exchange: Exchange, error: unknown): Problem | undefined {
+    if (error instanceof ClientGone || exchange.gone.aborted) return undefined;
+    const problem = error instanceof Problem ? error : new Problem('INTERNAL', undefined, { cause: error });
+    if (problem.status >= 500 && problem.cause !== undefined) {
+      logger.error(
+        { err: problem.cause, code: problem.code, requestId: exchange.requestId },
+        problem.message,
+      );
+    }
+    if (exchange.headSent) {
+      exchange.reset();
+      return problem;
+    }
+    const kubernetes = isKubernetesClient(exchange.headers);
+    const { status, headers, body } = failureAnswer(problem, { requestId: exchange.requestId, kubernetes });
+    exchange.answer(status, { ...headers, 'Content-Length': String(Buffer.byteLength(body)) }, body);
+    return problem;
+  }
+
+  server.on('request', (request, response) => void serve(request, response));
+  // CONNECT: over HTTP/2 a stream like any other, over HTTP/1.1 a bare socket.
+  server.on('connect', (request: IncomingMessage | Http2ServerRequest, to: Http2ServerResponse | Duplex) => {
+    if ('stream' in request && !('pipe' in to && 'read' in to))
+      void serve(request, to as Http2ServerResponse);
+    else rawFailure(to as Duplex, new Problem('METHOD_NOT_ALLOWED'));
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'HPE_HEADER_OVERFLOW') {
+      rawFailure(socket, new Problem('HEADERS_TOO_LARGE'));
+    } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+      socket.destroy();
+    } else {
+      rawFailure(socket, new Problem('INVALID_REQUEST', 'This is not well-formed HTTP/1.1.'));
+    }
+  });
+
+  server.listen(options.listen.port, options.listen.host);
+  await once(server, 'listening');
+
+  const finish = () => {
+    for (const { finding } of running) {
+      if (finding.attributes?.verb === 'watch') finding.streamed?.finish();
+    }
+  };
+  const drain = (deadlineMs: number) => {
+    draining = true;
+    return connections.drain(deadlineMs, finish);
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    drain,
+    close: () => drain(0),
+    reloadTls: () => server.setSecureContext({ ...options.tls(), minVersion: 'TLSv1.2' }),
+  };
+}
+
+/** What the log keeps of a request: who, what and how it ended; no query, no header, no body. */
+function summary(exchange: Exchange, { caller, cluster, attributes }: Finding) {
+  return {
+    requestId: exchange.requestId,
+    method: exchange.method,
+    ...(caller ? { tenantId: caller.tenantId, principal: caller.principal } : {}),
+    ...(cluster ? { clusterId: cluster.clusterId } : {}),
+    ...(attributes
+      ? {
+          verb: attributes.verb,
+          ...(attributes.isResource
+            ? {
+                group: attributes.group,
+                resource: attributes.resource,
+                subresource: attributes.subresource,
+                namespace: attributes.namespace,
+                name: attributes.name,
+              }
+            : { path: attributes.path }),
+        }
+      : {}),
+    status: exchange.status,
+  };
+}
