@@ -1,0 +1,106 @@
+import { Duration } from 'aws-cdk-lib';
+import {
+  Alarm,
+  ComparisonOperator,
+  type IMetric,
+  MathExpression,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { RestApi } from 'aws-cdk-lib/aws-apigateway';
+import type { NetworkTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { Construct } from 'constructs';
+import type { RoleFunction } from './role-function.ts';
+
+type Condition = {
+  /** Heading of docs/runbook.md, as its anchor. */
+  readonly heading: string;
+  readonly what: string;
+  readonly metric: IMetric;
+  readonly comparison: ComparisonOperator;
+  readonly threshold: number;
+  readonly evaluationPeriods: number;
+  readonly missing: TreatMissingData;
+};
+
+/** Few alarms, each with a heading in docs/runbook.md; they notify the topic of the settings, if there is one. */
+export class Alarms extends Construct {
+  readonly #action: SnsAction | undefined;
+
+  constructor(scope: Construct, id: string, alarmTopicArn: string | undefined) {
+    super(scope, id);
+    this.#action = alarmTopicArn
+      ? new SnsAction(Topic.fromTopicArn(this, 'Topic', alarmTopicArn))
+      : undefined;
+  }
+
+  /** A function that failed: what the platform counts (a timeout, a crash) and what its own log calls an error. */
+  functionFails({ name, function: handler, logGroup }: RoleFunction<Record<string, string>>): void {
+    const logged = new MetricFilter(this, `${name}-logged`, {
+      logGroup,
+      metricNamespace: 'Cattery',
+      metricName: `${name}-errors`,
+      filterPattern: FilterPattern.stringValue('$.level', '=', 'ERROR'),
+      metricValue: '1',
+    });
+    this.#alarm(`${name}-fails`, {
+      heading: 'function-fails',
+      what: `The function ${name} failed or logged an error.`,
+      metric: new MathExpression({
+        expression: 'FILL(failed, 0) + FILL(logged, 0)',
+        usingMetrics: {
+          failed: handler.metricErrors({ statistic: 'Sum' }),
+          logged: logged.metric({ statistic: 'Sum' }),
+        },
+        period: Duration.minutes(5),
+      }),
+      comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      threshold: 0,
+      evaluationPeriods: 1,
+      missing: TreatMissingData.NOT_BREACHING,
+    });
+  }
+
+  /** The API answers 5xx, whoever's fault: the gateway's own answers count as well. */
+  apiFails(restApi: RestApi): void {
+    this.#alarm('api-fails', {
+      heading: 'api-fails',
+      what: 'The API answered with server errors.',
+      metric: restApi.metricServerError({ statistic: 'Sum', period: Duration.minutes(5) }),
+      comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      threshold: 5,
+      evaluationPeriods: 1,
+      missing: TreatMissingData.NOT_BREACHING,
+    });
+  }
+
+  /** No tunnel server is ready: no cluster is connected and no user gets through. */
+  tunnelUnreachable(targetGroups: readonly NetworkTargetGroup[]): void {
+    for (const group of targetGroups) {
+      this.#alarm(`${group.node.id}-unhealthy`, {
+        heading: 'tunnel-unreachable',
+        what: `The load balancer finds no ready tunnel server (${group.node.id}).`,
+        metric: group.metrics.healthyHostCount({ statistic: 'Maximum', period: Duration.minutes(1) }),
+        comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
+        threshold: 1,
+        // A deployment with one task takes up to three minutes by design.
+        evaluationPeriods: 5,
+        missing: TreatMissingData.BREACHING,
+      });
+    }
+  }
+
+  #alarm(id: string, { heading, what, metric, ...condition }: Condition): void {
+    const alarm = new Alarm(this, id, {
+      alarmDescription: `${what} See docs/runbook.md#${heading}`,
+      metric,
+      comparisonOperator: condition.comparison,
+      threshold: condition.threshold,
+      evaluationPeriods: condition.evaluationPeriods,
+      treatMissingData: condition.missing,
+    });
+    if (this.#action) alarm.addAlarmAction(this.#action);
+  }
+}

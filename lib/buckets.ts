@@ -1,0 +1,133 @@
+import { Aws, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { type IRole, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import {
+  BlockPublicAccess,
+  Bucket,
+  BucketEncryption,
+  type CfnBucket,
+  type BucketProps,
+  type IBucket,
+} from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+
+const secure = {
+  encryption: BucketEncryption.S3_MANAGED,
+  enforceSSL: true,
+  minimumTLSVersion: 1.2,
+  blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+  removalPolicy: RemovalPolicy.RETAIN,
+} as const satisfies BucketProps;
+
+const abortUploads = { id: 'abandoned-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) };
+
+/** A bucket of tenants' objects; `V` is the variable that names it to its users. */
+export class ObjectBucket<V extends string> extends Construct {
+  readonly bucket: Bucket;
+  readonly #variable: V;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    { variable, retentionDays, accessLogs }: { variable: V; retentionDays: number; accessLogs: IBucket },
+  ) {
+    super(scope, id);
+    this.#variable = variable;
+    this.bucket = new Bucket(this, 'Bucket', {
+      ...secure,
+      // Who may put an object may put another in its place: an old version is what brings the first one back.
+      versioned: true,
+      lifecycleRules: [
+        {
+          id: 'retention',
+          expiration: Duration.days(retentionDays),
+          noncurrentVersionExpiration: Duration.days(30),
+        },
+        { id: 'delete-markers', expiredObjectDeleteMarker: true },
+        abortUploads,
+      ],
+      serverAccessLogsBucket: accessLogs,
+      serverAccessLogsPrefix: `s3/${id.toLowerCase()}/`,
+    });
+  }
+
+  /** Lets a role do this under a key prefix, and returns the variable that names the bucket. */
+  grant(
+    role: IRole,
+    { actions, prefix }: { actions: readonly ('GetObject' | 'PutObject')[]; prefix: string },
+  ): Record<V, string> {
+    role.addToPrincipalPolicy(
+      new PolicyStatement({
+        actions: actions.map((action) => `s3:${action}`),
+        resources: [this.bucket.arnForObjects(`${prefix}*`)],
+      }),
+    );
+    const logicalId = Stack.of(this).getLogicalId(this.bucket.node.defaultChild as CfnBucket);
+    Validations.of(role).acknowledge({
+      id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>/${prefix.replaceAll('${', '<').replaceAll('}', '>')}*]`,
+      reason: 'The objects under one prefix, which begins with the tenant that the session is tagged with.',
+    });
+    return { [this.#variable]: this.bucket.bucketName } as Record<V, string>;
+  }
+}
+
+/** Logs of the clusters, scan reports, and the access logs of all that takes requests here. */
+export class Buckets extends Construct {
+  readonly logs: ObjectBucket<'LOG_BUCKET'>;
+  readonly scans: ObjectBucket<'SCAN_BUCKET'>;
+  readonly access: IBucket;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    retention: { logRetentionDays: number; scanRetentionDays: number },
+  ) {
+    super(scope, id);
+    // The CDK's classes do not declare `undefined` as their interfaces do: hence the casts to interfaces in lib/.
+    this.access = new Bucket(this, 'Access', {
+      ...secure,
+      lifecycleRules: [{ id: 'retention', expiration: Duration.days(90) }, abortUploads],
+    }) as IBucket;
+    allowLogDelivery(this.access);
+    const accessLogs = this.access;
+    this.logs = new ObjectBucket(this, 'Logs', {
+      variable: 'LOG_BUCKET',
+      retentionDays: retention.logRetentionDays,
+      accessLogs,
+    });
+    this.scans = new ObjectBucket(this, 'Scans', {
+      variable: 'SCAN_BUCKET',
+      retentionDays: retention.scanRetentionDays,
+      accessLogs,
+    });
+  }
+}
+
+/** Flow logs and the load balancer's logs are written by this service; without a region nothing adds this by itself. */
+function allowLogDelivery(bucket: IBucket): void {
+  const principals = [new ServicePrincipal('delivery.logs.amazonaws.com')];
+  const ours = {
+    StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID },
+    ArnLike: { 'aws:SourceArn': Stack.of(bucket).formatArn({ service: 'logs', resource: '*' }) },
+  };
+  bucket.addToResourcePolicy(
+    new PolicyStatement({
+      principals,
+      actions: ['s3:PutObject'],
+      resources: ['flow', 'nlb'].map((prefix) =>
+        bucket.arnForObjects(`${prefix}/AWSLogs/${Aws.ACCOUNT_ID}/*`),
+      ),
+      conditions: {
+        ...ours,
+        StringEquals: { ...ours.StringEquals, 's3:x-amz-acl': 'bucket-owner-full-control' },
+      },
+    }),
+  );
+  bucket.addToResourcePolicy(
+    new PolicyStatement({
+      principals,
+      actions: ['s3:GetBucketAcl'],
+      resources: [bucket.bucketArn],
+      conditions: ours,
+    }),
+  );
+}

@@ -1,0 +1,109 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { build, type BuildOptions, type Metafile } from 'esbuild';
+
+const root = path.join(import.meta.dirname, '..');
+
+/** Name of the tunnel server's bundle; the others are the functions' roles. */
+export const tunnelBundle = 'tunnel';
+
+export type Bundle = {
+  readonly name: string;
+  /** Where `index.mjs` lies and nothing that is not deployed. */
+  readonly directory: string;
+  /** Size of `index.mjs`. */
+  readonly bytes: number;
+  /** What went in; also beside the directory, as `<name>.meta.json`. */
+  readonly metafile: Metafile;
+};
+
+const options = {
+  bundle: true,
+  minify: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  // The ES modules of the SDK and of zod can be shaken; their CommonJS twins double the bundle (libraries.md).
+  mainFields: ['module', 'main'],
+  // CommonJS inside an ES module: what is left of `require` are Node's own modules.
+  banner: {
+    js: "import{createRequire as _createRequire}from'node:module';const require=_createRequire(import.meta.url);",
+  },
+  legalComments: 'external',
+  metafile: true,
+  write: false,
+  absWorkingDir: root,
+  logLevel: 'warning',
+} as const satisfies BuildOptions;
+
+/**
+ * Where the SDK would look for credentials outside Lambda, which sets them in the environment: loaded on demand, so
+ * never, and 80 KB of every function.
+ */
+const unreachableInLambda = ['http', 'ini', 'login', 'process', 'sso', 'web-identity'].map(
+  (kind) => `@aws-sdk/credential-provider-${kind}`,
+);
+
+/** The roles: one folder each, with the function's entry in `handler.ts`. */
+export async function functionRoles(): Promise<readonly string[]> {
+  const entries = await readdir(path.join(root, 'functions'), { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+}
+
+/**
+ * Bundles every function and the tunnel server: `<directory>/<name>/index.mjs`. The same sources give the same bytes,
+ * and files are replaced whole, so that a second run beside a running stack does no harm.
+ */
+export async function bundleAll(
+  directory: string = path.join(root, 'build'),
+): Promise<{ directory: string; bundles: readonly Bundle[] }> {
+  const roles = await functionRoles();
+  const bundles = await Promise.all([
+    ...roles.map((role) => bundle(role, `functions/${role}/handler.ts`, directory)),
+    bundle(tunnelBundle, 'tunnel-fargate/main.ts', directory),
+  ]);
+  return { directory, bundles };
+}
+
+async function bundle(name: string, entry: string, parent: string): Promise<Bundle> {
+  const directory = path.join(parent, name);
+  const outfile = path.join(directory, 'index.mjs');
+  // Lambda pays for every byte at a cold start: its map stays here. The container starts seldom and carries its own.
+  const sourcemap = name === tunnelBundle ? 'linked' : 'external';
+  const external = name === tunnelBundle ? [] : unreachableInLambda;
+  const { outputFiles, metafile } = await build({
+    ...options,
+    entryPoints: [entry],
+    outfile,
+    sourcemap,
+    external,
+  });
+
+  await mkdir(directory, { recursive: true });
+  const files = new Map(outputFiles.map(({ path: file, contents }) => [path.basename(file), contents]));
+  const map = files.get('index.mjs.map');
+  if (map && sourcemap === 'external') {
+    files.delete('index.mjs.map');
+    await replace(parent, `${name}.mjs.map`, map);
+  }
+  // The image is built from the bundle's own directory, so that nothing else can get in.
+  if (name === tunnelBundle)
+    files.set('Dockerfile', await readFile(path.join(root, 'tunnel-fargate/Dockerfile')));
+
+  await replace(parent, `${name}.meta.json`, Buffer.from(JSON.stringify(metafile)));
+  for (const [file, contents] of files) await replace(parent, `${name}/${file}`, contents);
+  for (const file of await readdir(directory)) {
+    if (!files.has(file)) await rm(path.join(directory, file), { recursive: true, force: true });
+  }
+  return { name, directory, bytes: files.get('index.mjs')?.byteLength ?? 0, metafile };
+}
+
+/** Writes beside and renames, so that a reader finds the old file or the new one; the asset's directory holds no third. */
+async function replace(parent: string, file: string, contents: Uint8Array): Promise<void> {
+  const fresh = path.join(parent, `.${file.replaceAll('/', '.')}.${process.pid}`);
+  await writeFile(fresh, contents);
+  await rename(fresh, path.join(parent, file));
+}

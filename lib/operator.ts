@@ -1,0 +1,33 @@
+import { Construct } from 'constructs';
+import type { Environment } from '../functions/operator/env.ts';
+import { RoleFunction } from './role-function.ts';
+import type { Tables } from './tables.ts';
+import { TenantRole } from './tenant-role.ts';
+
+/** Makes tenants. Nothing may invoke it but a principal whose own IAM policy allows `lambda:InvokeFunction` on it. */
+export class Operator extends Construct {
+  readonly function: RoleFunction<Environment>;
+
+  constructor(scope: Construct, id: string, { bundles, tables }: { bundles: string; tables: Tables }) {
+    super(scope, id);
+    this.function = new RoleFunction<Environment>(this, 'Function', {
+      name: 'operator',
+      bundles,
+      description: 'Cattery: makes tenants and owner keys; invoked directly, authorised by IAM',
+      memorySize: 512,
+      timeout: 30,
+      environment: (role) => {
+        const tenant = new TenantRole(this, 'Tenant', role);
+        return {
+          ...tenant.environment,
+          ...tenant.allowItems(tables.tenant, { actions: ['PutItem'], collections: ['TENANT'] }),
+          ...tables.identities.grant(
+            role,
+            { actions: ['GetItem', 'PutItem'], partitions: ['TENANT_NAME#*'] },
+            { actions: ['PutItem'], partitions: ['CREDENTIAL#*', 'INVITATION#*'] },
+          ),
+        };
+      },
+    });
+  }
+}
