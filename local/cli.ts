@@ -76,8 +76,9 @@ async function running(): Promise<boolean> {
   return known !== undefined && (await answers(known.operator.endpoint));
 }
 
-const answers = (url: string): Promise<boolean> =>
-  fetch(url, { signal: AbortSignal.timeout(1_000) }).then(
+function answers(url: string): Promise<boolean> {
+  return fetch(url, { signal: AbortSignal.timeout(1_000) }).then(
     () => true,
     () => false,
   );
+}

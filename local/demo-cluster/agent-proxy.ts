@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 
 import { ignoreErrors } from './agent-stream.ts';
+import { flushHeaders } from './kube-api-response.ts';
 
 /** Where the agent finds the cluster's API server. */
 export type KubeApiAccess = { url: string; ca: string; token: string };
@@ -134,7 +135,7 @@ export function startProxy(options: ProxyOptions): Proxy {
     upstream.on('response', (reply) => {
       response.writeHead(reply.statusCode ?? 502, responseHeaders(reply));
       // The first byte of a watch may be minutes away; its status must not wait for it.
-      if ('flushHeaders' in response && typeof response.flushHeaders === 'function') response.flushHeaders();
+      flushHeaders(response);
       pipeline(reply, response, () => undefined);
     });
     upstream.on('error', () => {

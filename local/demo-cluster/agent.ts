@@ -148,7 +148,7 @@ export function startAgent(options: AgentOptions): DemoAgent {
 
   async function run(): Promise<void> {
     let reason: string | undefined;
-    while (!signal.aborted) {
+    for (;;) {
       enter('dialling', reason);
       const pause = { ms: options.redialIntervalMs ?? 5000 };
       try {
@@ -159,7 +159,7 @@ export function startAgent(options: AgentOptions): DemoAgent {
       } catch (error) {
         reason = reasonOf(error);
       }
-      if (signal.aborted) break;
+      if (signal.aborted) return;
       enter('waiting', reason);
       await delay(pause.ms, undefined, { signal }).catch(() => undefined);
     }

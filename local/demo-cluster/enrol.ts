@@ -74,7 +74,8 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT')
+      return undefined;
     throw error;
   }
 }
@@ -211,22 +212,21 @@ export async function enrol(options: EnrolOptions): Promise<Enrolment> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const keyPath = join(options.directory, 'key.pem');
   const answerPath = join(options.directory, 'registration.json');
-  let key = await readIfThere(keyPath);
-  const kept = await readIfThere(answerPath);
-  if (kept === undefined || key === undefined) {
-    if (!options.registrationToken)
-      throw new EnrolError('TOKEN_MISSING', 'a registration token is needed to register');
-    if (key === undefined) {
-      key = await privateKeyPem((await makeKeyPair()).privateKey);
-      await writePrivate(keyPath, key);
-    }
+  const keptKey = await readIfThere(keyPath);
+  const keptAnswer = await readIfThere(answerPath);
+  const kept =
+    keptKey === undefined || keptAnswer === undefined
+      ? undefined
+      : registrationSchema.safeParse(jsonOf(keptAnswer)).data;
+  if (!kept && !options.registrationToken) {
+    throw new EnrolError('TOKEN_MISSING', 'a registration token is needed to register');
   }
-  const parsed =
-    key === undefined || kept === undefined ? undefined : registrationSchema.safeParse(jsonOf(kept)).data;
-  const registration = parsed ?? (await register(key, options));
+  const key = keptKey ?? (await privateKeyPem((await makeKeyPair()).privateKey));
+  if (keptKey === undefined) await writePrivate(keyPath, key);
+  const registration = kept ?? (await register(key, options));
   if (!new X509Certificate(registration.certificate).checkPrivateKey(createPrivateKey(key))) {
     throw new EnrolError('KEY_MISMATCH', `the certificate is not for the key in ${options.directory}`);
   }
-  if (!parsed) await writePrivate(answerPath, `${JSON.stringify(registration, undefined, 2)}\n`);
-  return { ...registration, key, fresh: parsed === undefined };
+  if (!kept) await writePrivate(answerPath, `${JSON.stringify(registration, undefined, 2)}\n`);
+  return { ...registration, key, fresh: kept === undefined };
 }

@@ -87,11 +87,11 @@ export function jsonPatch(target: Json, operations: Json): Json {
     const { op, path, from, value } = operation;
     if (typeof path !== 'string') throw new KubeError('BadRequest', 'a JSON patch operation needs a path');
     const source = () => {
-      if (typeof from !== 'string') throw new KubeError('BadRequest', `${String(op)} needs "from"`);
+      if (typeof from !== 'string') throw new KubeError('BadRequest', `${JSON.stringify(op)} needs "from"`);
       return from;
     };
     const given = () => {
-      if (value === undefined) throw new KubeError('BadRequest', `${String(op)} needs a value`);
+      if (value === undefined) throw new KubeError('BadRequest', `${JSON.stringify(op)} needs a value`);
       return copyOf(value);
     };
     if (op === 'add') document = add(document, path, given());

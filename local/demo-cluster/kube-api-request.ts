@@ -1,6 +1,7 @@
 import type { Http2ServerRequest } from 'node:http2';
 import { parse as parseYaml } from 'yaml';
 import type { Json, JsonObject } from './kube-json.ts';
+import { decodeProtobuf, protobufType } from './kube-api-protobuf.ts';
 import type { Resource } from './kube-api-resource.ts';
 import { findResource } from './kube-api-resource.ts';
 import { KubeError, noSuchPath } from './kube-api-status.ts';
@@ -101,18 +102,24 @@ export function contentTypeOf(request: Http2ServerRequest): string {
   return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 }
 
-/** The body as text. @throws KubeError RequestEntityTooLarge beyond 3 MiB, the API server's own bound */
-export async function readText(request: Http2ServerRequest): Promise<string> {
+/** The body. @throws KubeError RequestEntityTooLarge beyond 3 MiB, the API server's own bound */
+async function readBytes(request: Http2ServerRequest): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
     const bytes = chunk as Buffer;
     size += bytes.length;
-    if (size > bodyLimit)
+    if (size > bodyLimit) {
       throw new KubeError('RequestEntityTooLarge', 'Request entity too large: limit is 3145728');
+    }
     chunks.push(bytes);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
+}
+
+/** The body as text. @throws KubeError RequestEntityTooLarge */
+export async function readText(request: Http2ServerRequest): Promise<string> {
+  return (await readBytes(request)).toString('utf8');
 }
 
 /** A JSON or YAML text. @throws KubeError BadRequest */
@@ -127,14 +134,20 @@ export function parseBody(text: string, format: 'json' | 'yaml'): Json {
   }
 }
 
-/** The body of a create or an update. @throws KubeError UnsupportedMediaType for anything but JSON and YAML */
-export async function readObject(request: Http2ServerRequest): Promise<Json> {
+/**
+ * The body of a create, an update or a delete; the last may be empty.
+ * @throws KubeError UnsupportedMediaType for anything but JSON, YAML and the protobuf that is known
+ */
+export async function readObject(request: Http2ServerRequest, empty?: 'may be empty'): Promise<Json> {
   const type = contentTypeOf(request);
-  const text = await readText(request);
-  if (type === 'application/yaml') return parseBody(text, 'yaml');
-  if (type === 'application/json' || type === '') return parseBody(text, 'json');
+  const bytes = await readBytes(request);
+  if (empty && bytes.length === 0) return {};
+  if (type === protobufType) return decodeProtobuf(bytes);
+  if (type === 'application/yaml') return parseBody(bytes.toString('utf8'), 'yaml');
+  if (type === 'application/json' || type === '') return parseBody(bytes.toString('utf8'), 'json');
+  const accepted = `application/json, application/yaml, ${protobufType}`;
   throw new KubeError(
     'UnsupportedMediaType',
-    `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
+    `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
   );
 }

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
 import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Json, JsonObject, KubeObject } from './kube-json.ts';
-import { objectAt } from './kube-json.ts';
+import type { JsonObject, KubeObject } from './kube-json.ts';
+import { objectAt, textAt } from './kube-json.ts';
 import { makeServerCertificate } from './kube-api-certificate.ts';
 import { aggregated, groupDocument, legacyCore, legacyGroups, resourceList } from './kube-api-discovery.ts';
 import { listObjects } from './kube-api-list.ts';
@@ -17,7 +17,6 @@ import {
   contentTypeOf,
   formOf,
   includeObjectOf,
-  parseBody,
   parseResourcePath,
   readObject,
   readText,
@@ -138,10 +137,10 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
     const pod = store.get(path.resource, path.namespace, path.name);
     const namespace = path.namespace ?? '';
     const known = objectAt(pod, 'spec').containers;
-    const names = Array.isArray(known) ? known.map((entry) => objectAt(entry).name) : [];
-    const container = query.get('container') ?? names[0];
-    if (!names.includes(container ?? undefined)) {
-      throw new KubeError('BadRequest', `container ${String(container)} is not valid for pod ${path.name}`);
+    const names = Array.isArray(known) ? known.map((entry) => textAt(entry, 'name')) : [];
+    const container = query.get('container') ?? names[0] ?? '';
+    if (!names.includes(container)) {
+      throw new KubeError('BadRequest', `container ${container} is not valid for pod ${path.name}`);
     }
     const { text, write } = selectLines(logs.linesOf(namespace, path.name), query, now());
     let left = byteLimit(query) ?? Infinity;
@@ -197,7 +196,8 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
     } else if (name === undefined) {
       if (method === 'GET') answer({ code: 200, object: listObjects(store, path, query) });
       else if (method === 'POST') answer(createObject(store, path, query, await readObject(request)));
-      else if (method === 'DELETE') answer(deleteCollection(store, path, query, await readOptions(request)));
+      else if (method === 'DELETE')
+        answer(deleteCollection(store, path, query, await readObject(request, 'may be empty')));
       else throw notAllowed();
     } else {
       const named = { ...path, name };
@@ -209,7 +209,7 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
         const text = await readText(request);
         answer(patchObject(store, named, query, contentTypeOf(request), text));
       } else if (method === 'DELETE' && subresource === undefined) {
-        answer(deleteObject(store, named, query, await readOptions(request)));
+        answer(deleteObject(store, named, query, await readObject(request, 'may be empty')));
       } else throw notAllowed();
     }
   }
@@ -282,7 +282,7 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
     sessions.add(session);
     session.on('close', () => sessions.delete(session));
   });
-  server.on('secureConnection', (socket) => {
+  server.on('secureConnection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => undefined);
@@ -309,13 +309,6 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
 
 function notAllowed(): KubeError {
   return new KubeError('MethodNotAllowed', 'the server does not allow this method on the requested resource');
-}
-
-/** The options of a DELETE, which may come without a body. */
-async function readOptions(request: Http2ServerRequest): Promise<Json> {
-  const text = await readText(request);
-  if (text === '') return {};
-  return parseBody(text, contentTypeOf(request) === 'application/yaml' ? 'yaml' : 'json');
 }
 
 function decodeSegments(path: string): string[] {

@@ -69,11 +69,11 @@ function write(
   next: KubeObject,
 ): Answer {
   const { resource, subresource } = path;
-  let object = next;
-  if (subresource === 'status') object = { ...before, metadata: { ...next.metadata }, status: next.status };
-  else if (resource.subresources.includes('status'))
-    object = withDefaults(resource, { ...next, status: before.status });
-  else object = withDefaults(resource, next);
+  const withStatus = resource.subresources.includes('status') ? { ...next, status: before.status } : next;
+  const object =
+    subresource === 'status'
+      ? { ...before, metadata: next.metadata, status: next.status }
+      : withDefaults(resource, withStatus);
   assertValid(resource, object);
   return { code: 200, object: store.update(resource, object, { dryRun: isDryRun(query) }) };
 }

@@ -56,8 +56,8 @@ export class FunctionProcess {
     this.#child.stderr?.pipe(log, { end: false });
     this.#ready = new Promise((resolve, reject) => {
       this.#child.on('message', (message: ResultMessage) => {
-        if (message.kind === 'ready') return resolve();
-        this.#finish(message.kind === 'result' ? { value: message.value } : { error: message.error });
+        if (message.kind === 'ready') resolve();
+        else this.#finish(message.kind === 'result' ? { value: message.value } : { error: message.error });
       });
       this.#child.once('error', reject);
       this.#child.once('exit', (code, signal) => {

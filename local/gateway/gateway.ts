@@ -43,7 +43,7 @@ export function gateway(api: Api, invoke: Invoke, now: () => number = Date.now):
     response: ServerResponse,
     requestId: string,
   ): Promise<void> {
-    const [path = '/', query = ''] = split(request.url ?? '/');
+    const [path, query] = split(request.url ?? '/');
     const found = match(request.method ?? 'GET', path);
     if (found.kind === 'none') throw new GatewayError('MISSING_AUTHENTICATION_TOKEN');
     const { method, pathParameters } = found;

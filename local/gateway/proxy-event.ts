@@ -42,7 +42,7 @@ export function proxyEvent(parts: Parts): APIGatewayProxyEvent {
     requestContext: {
       accountId: laptop.accountId,
       apiId: api.id,
-      authorizer: parts.authorizer as APIGatewayProxyEvent['requestContext']['authorizer'],
+      authorizer: parts.authorizer,
       domainName: request.headers.host ?? '',
       extendedRequestId: randomUUID(),
       httpMethod: request.method ?? 'GET',

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createInflate } from 'node:zlib';
 import { GatewayError } from './gateway-response.ts';
 
-/** API Gateway's limit on a payload; it meets the decompressed body (shared notes in docs/laptop.md). */
+/** API Gateway's limit on a payload; it meets the decompressed body (shared notes in API Gateway quotas). */
 export const maxPayloadBytes = 10 * 1024 * 1024;
 
 /** The whole body, decompressed as API Gateway does: gzip and deflate; another coding is 415, more than 10 MB is 413. */
@@ -15,9 +15,8 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const collect = new Writable({
     write(chunk: Buffer, _encoding, done) {
       size += chunk.length;
-      if (size > maxPayloadBytes) return done(new GatewayError('REQUEST_TOO_LARGE'));
-      chunks.push(chunk);
-      done();
+      if (size <= maxPayloadBytes) chunks.push(chunk);
+      done(size <= maxPayloadBytes ? null : new GatewayError('REQUEST_TOO_LARGE'));
     },
   });
   try {

@@ -39,7 +39,8 @@ export function welcome(state: StackState, { issuer, email, directory }: Surroun
   }
   lines.push(
     '  # a scan report, and its verdict',
-    '  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" --data-binary @test/fixtures/scan-reports/trivy-alpine-310.json $API/v1/scans',
+    '  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\',
+    '    --data-binary @test/fixtures/scan-reports/trivy-alpine-310.json "$API/v1/scans?digest=sha256:451eee8bedcb2f029756dc3e9d73bab0e7943c1ac55cff3a4861c52a0fdd3e98"',
     '',
     '  # connect a cluster of yours: docs/connect-a-cluster.md',
   );

@@ -91,7 +91,7 @@ export function apiOf(assembly: Assembly, resolver: Resolver): Api {
         gatewayResponse(resolve(stack, properties) as Record<string, unknown>),
       ]),
     ),
-    binaryMediaTypes: (resolve(api.stack, api.properties.BinaryMediaTypes ?? []) as string[]) ?? [],
+    binaryMediaTypes: resolve(api.stack, api.properties.BinaryMediaTypes ?? []) as string[],
   };
 }
 

@@ -16,9 +16,9 @@ export type PhysicalNames = {
 
 export type Resolver = {
   /** The value with every intrinsic function replaced; throws on one that it does not know. */
-  resolve(stack: string, value: unknown): unknown;
+  readonly resolve: (stack: string, value: unknown) => unknown;
   /** As `resolve`, for what must be text. */
-  text(stack: string, value: unknown): string;
+  readonly text: (stack: string, value: unknown) => string;
 };
 
 const pseudo: Readonly<Record<string, string>> = {

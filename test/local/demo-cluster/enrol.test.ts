@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

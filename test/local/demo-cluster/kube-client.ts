@@ -77,8 +77,8 @@ export class Lines {
 
   /** The next line, or undefined at the end. */
   async next(): Promise<string | undefined> {
-    const { value, done } = await this.#iterator.next();
-    return done ? undefined : value;
+    const result = await this.#iterator.next();
+    return result.done ? undefined : result.value;
   }
 
   async nextJson(): Promise<Json> {

@@ -21,12 +21,9 @@ describe('the demo cluster as a process', () => {
   let child: ChildProcess | undefined;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cattery-demo-'));
-    const probe = await startRegistrationApi();
-    tunnel = await startTunnelServer(await probe.ca.issue([tunnelName]));
-    await probe.close();
-    api = await startRegistrationApi(tunnel.address);
-    await tunnel.close();
-    tunnel = await startTunnelServer(await api.ca.issue([tunnelName]), tunnel.port);
+    api = await startRegistrationApi();
+    tunnel = await startTunnelServer(await api.ca.issue([tunnelName]));
+    api.tunnelAddress = tunnel.address;
     await writeFile(join(directory, 'ca.pem'), api.ca.pem);
     await writeFile(join(directory, 'token'), 'crt_secret-token\n');
   });

@@ -1,3 +1,5 @@
+import 'reflect-metadata';
+import type { webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http';
 import { createServer } from 'node:https';
@@ -12,6 +14,8 @@ export type Behaviour =
 
 export type RegistrationApi = {
   url: string;
+  /** What it tells; a test may set it once its tunnel listens. */
+  tunnelAddress: string;
   ca: TestCa;
   received: Received[];
   /** For the requests in turn; then 'register'. */
@@ -20,10 +24,7 @@ export type RegistrationApi = {
 };
 
 /** A registration API for tests: signs the CSR it is sent, under a base URL with a path. */
-export async function startRegistrationApi(
-  tunnelAddress = 'tunnel.test:9000',
-  logTrust?: string,
-): Promise<RegistrationApi> {
+export async function startRegistrationApi(): Promise<RegistrationApi> {
   const ca = await TestCa.make('api root');
   const identity = await ca.issue(['localhost']);
   const trustBundle = `${await hintCertificate([tunnelName])}\n${ca.pem}`;
@@ -44,7 +45,7 @@ export async function startRegistrationApi(
       } else if (behaviour === 'register') {
         const csr = new x509.Pkcs10CertificateRequest(String(body.csr));
         if (!(await csr.verify())) throw new Error('the CSR is not signed by its key');
-        const certificate = await ca.sign(await csr.publicKey.export(), []);
+        const certificate = await ca.sign((await csr.publicKey.export()) as webcrypto.CryptoKey, []);
         response.writeHead(201, { 'content-type': 'application/json' });
         response.end(
           JSON.stringify({
@@ -52,8 +53,8 @@ export async function startRegistrationApi(
             clusterName: body.clusterName,
             certificate,
             trustBundle,
-            logTrust: logTrust ?? ca.pem,
-            tunnelAddress,
+            logTrust: ca.pem,
+            tunnelAddress: api.tunnelAddress,
             clusterToken: 'ccr_secret',
           }),
         );
@@ -69,7 +70,8 @@ export async function startRegistrationApi(
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return {
+  const api: RegistrationApi = {
+    tunnelAddress: 'tunnel.test:9000',
     url: `https://localhost:${(server.address() as AddressInfo).port}/stage`,
     ca,
     received,
@@ -81,4 +83,5 @@ export async function startRegistrationApi(
       await closed;
     },
   };
+  return api;
 }
