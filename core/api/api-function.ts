@@ -1,7 +1,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy, { type MiddyfiedHandler } from '@middy/core';
-import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
+import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda';
 import type * as z from 'zod';
 import type { Caller } from '../credential/caller.ts';
 import { Problem } from '../problem/problem.ts';
@@ -46,7 +46,7 @@ type Options<R extends FunctionRole> = {
   readonly otherwise?: (event: APIGatewayProxyEvent) => Answer;
 };
 
-export type ApiFunction = MiddyfiedHandler<APIGatewayProxyEvent, APIGatewayProxyResult, Error, Context>;
+export type ApiFunction = MiddyfiedHandler<APIGatewayProxyEvent, APIGatewayProxyResult>;
 
 /**
  * The Lambda of one role behind the REST API: finds the row, checks the caller's scopes against it (the authorizer's
@@ -123,6 +123,11 @@ function proxyResult(answer: Answer, route: Route | undefined): APIGatewayProxyR
       'X-Content-Type-Options': 'nosniff',
       ...answer.headers,
     },
-    body: answer.body === undefined ? '' : text ? (answer.body as string) : JSON.stringify(answer.body),
+    body:
+      answer.body === undefined
+        ? ''
+        : typeof answer.body === 'string'
+          ? answer.body
+          : JSON.stringify(answer.body),
   };
 }

@@ -30,15 +30,9 @@ export class TrustRepository {
     const { Item } = await this.#dynamo.send(
       new GetCommand({ TableName: this.#table, Key: { pk: trustPartition, sk: 'BUNDLE' } }),
     );
-    return (
-      Item &&
-      ({
-        trustBundle: Item.trustBundle,
-        roots: Item.roots,
-        hintName: Item.hintName,
-        clusterCa: Item.clusterCa,
-      } as Trust)
-    );
+    if (!Item) return undefined;
+    const { trustBundle, roots, hintName, clusterCa } = Item as Trust;
+    return { trustBundle, roots, hintName, clusterCa };
   }
 
   async write(trust: Trust): Promise<void> {

@@ -12,10 +12,10 @@ export function base32(bytes: Uint8Array): string {
     bits += 8;
     while (bits >= 5) {
       bits -= 5;
-      text += alphabet[(buffer >>> bits) & 31];
+      text += alphabet.charAt((buffer >>> bits) & 31);
     }
   }
-  return bits > 0 ? text + alphabet[(buffer << (5 - bits)) & 31] : text;
+  return bits > 0 ? text + alphabet.charAt((buffer << (5 - bits)) & 31) : text;
 }
 
 /** Source of random bytes; tests pass their own. */
