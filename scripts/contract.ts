@@ -47,15 +47,11 @@ try {
 }
 
 async function runSuite(endpoint: string): Promise<number> {
-  const files: string[] = [];
-  for await (const file of glob('test/**/*.test.ts', { cwd: root })) {
-    if (/from '(?:\.\.?\/)+engine\.ts'/.test(await readFile(path.join(root, file), 'utf8'))) files.push(file);
-  }
   const jest = [
     '--experimental-vm-modules',
     '--disable-warning=ExperimentalWarning',
     path.join(root, 'node_modules/jest/bin/jest.js'),
-    ...files.sort(),
+    ...(await contractTests()),
     ...jestArguments,
   ];
   const child = spawn(process.execPath, jest, {
@@ -64,6 +60,23 @@ async function runSuite(endpoint: string): Promise<number> {
     env: { ...process.env, AWS_ENDPOINT_URL: endpoint },
   });
   return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+}
+
+/** The tests that reach test/engine.ts by their imports, directly or through a fixture. */
+async function contractTests(): Promise<string[]> {
+  const imports = new Map<string, string[]>();
+  for await (const file of glob('test/**/*.ts', { cwd: root })) {
+    const source = await readFile(path.join(root, file), 'utf8');
+    const specifiers = [...source.matchAll(/from '(\.[^']+)'/g)].map(([, specifier = '']) => specifier);
+    imports.set(
+      file,
+      specifiers.map((specifier) => path.join(path.dirname(file), specifier)),
+    );
+  }
+  const reaches = (file: string, seen: ReadonlySet<string> = new Set()): boolean =>
+    file === path.join('test', 'engine.ts') ||
+    (!seen.has(file) && (imports.get(file) ?? []).some((next) => reaches(next, new Set([...seen, file]))));
+  return [...imports.keys()].filter((file) => file.endsWith('.test.ts') && reaches(file)).sort();
 }
 
 async function startLocalstack(): Promise<Judge> {

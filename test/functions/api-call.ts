@@ -1,5 +1,5 @@
 import { Logger } from '@aws-lambda-powertools/logger';
-import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
+import type { APIGatewayProxyEvent, Context } from 'aws-lambda';
 import { type ApiFunction, apiFunction, type RouteHandlers } from '../../core/api/api-function.ts';
 import { authorizerContext } from '../../core/api/authorizer-context.ts';
 import type { FunctionRole } from '../../core/api/route-table.ts';
@@ -69,7 +69,7 @@ async function send(run: ApiFunction, call: Call): Promise<Answered> {
     },
   } as unknown as APIGatewayProxyEvent;
   const context = { functionName: 'test', awsRequestId: 'request-1', memoryLimitInMB: '128' } as Context;
-  const result = (await run(event, context)) as APIGatewayProxyResult;
+  const result = await run(event, context);
   return {
     status: result.statusCode,
     headers: result.headers as Record<string, string>,

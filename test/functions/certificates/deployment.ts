@@ -36,7 +36,7 @@ const [region, accountId] = ['eu-central-1', '000000000000'];
 const arn = (service: string, rest: string) => `arn:aws:${service}:${region}:${accountId}:${rest}`;
 
 /** An AWS endpoint of our own with room for some deployments: Secrets Manager, KMS and DynamoDB, in a directory of its own. */
-export async function startAccount(room = 20): Promise<Account> {
+export async function startAccount(room = 40): Promise<Account> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'cattery-certificates-'));
   const indexes = Array.from({ length: room }, (_, at) => at);
   const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };

@@ -5,7 +5,7 @@ import tls from 'node:tls';
 type Shown = { readonly certificate: string; readonly key: string };
 
 /**
- * Whether a client that trusts `ca` and expects `servername` accepts the certificate: 'accepted', or OpenSSL's code.
+ * Whether a client that trusts `ca` and expects `servername` accepts the certificate: 'accepted', or why not.
  * With `client`, the client shows that certificate and the server verifies it against the same `ca`.
  */
 export async function handshake(
@@ -36,6 +36,7 @@ export async function handshake(
     // In TLS 1.3 a refused client hears of it only when it reads.
     return await new Promise<string>((resolve) => {
       socket.once('data', () => resolve('accepted'));
+      socket.once('close', () => resolve('refused'));
       socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     }).finally(() => socket.destroy());
   } finally {

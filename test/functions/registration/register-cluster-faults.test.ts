@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { disconnectCluster } from '../../../functions/registration/disconnect-cluster.ts';
 import { ecPair } from './certificate-requests.ts';
 import { type Setting, startSetting, tenantA } from './setting.ts';
 
@@ -136,35 +137,47 @@ test('a registration that the signing key fails is completed once it answers', a
   });
 });
 
+/** Disconnects the cluster right after its credential was written, then writes the credential once more, as a slower attempt would. */
+function disconnectInBetween(setting: Setting, disconnect: (clusterId: string) => Promise<void>): void {
+  const { identities } = setting.deps;
+  const put = identities.putCredential.bind(identities);
+  identities.putCredential = async (record) => {
+    identities.putCredential = put;
+    await put(record);
+    await disconnect(record.clusterId ?? '');
+    await put(record);
+  };
+}
+
+const clusterCredentials = async (setting: Setting) =>
+  (await setting.dump()).identities?.filter(({ kind }) => kind === 'cluster');
+
 test('a cluster that is disconnected while its registration is being completed leaves nothing that lets it in', async () => {
   await inSetting(async (setting) => {
     const { caller } = await setting.newToken();
-    // The disconnection comes right after the cluster's credential was written.
-    const { identities, registered } = setting.deps;
-    const put = identities.putCredential.bind(identities);
-    identities.putCredential = async (record) => {
-      await put(record);
-      identities.putCredential = put;
-      const answer = await setting.call({
-        method: 'DELETE',
-        path: `/v1/clusters/${record.clusterId ?? ''}`,
-        resource: '/v1/clusters/{clusterId}',
-        params: { clusterId: record.clusterId ?? '' },
-        caller: { ...caller, scopes: new Set(['clusters:disconnect']) },
-      });
-      expect(answer.status).toBe(204);
-      // An attempt that is even slower writes the credential once more.
-      await put(record);
-    };
+    disconnectInBetween(setting, (clusterId) => disconnectCluster(setting.deps, tenantA, clusterId));
     const answer = await setting.register(caller, 'racing', pair);
     expect(answer.json().code).toBe('TOKEN_SPENT');
-    const dump = await setting.dump();
-    expect(dump.identities?.filter(({ kind }) => kind === 'cluster')).toEqual([]);
-    expect(dump.directory?.filter(({ sk, revokedAt }) => sk === 'CERTIFICATE' && !revokedAt)).toEqual([]);
-    expect(dump.tenant?.map(({ pk }) => String(pk).split('#')[2]).sort()).toEqual([
+    expect(await clusterCredentials(setting)).toEqual([]);
+    const { directory, tenant } = await setting.dump();
+    expect(directory?.filter(({ sk, revokedAt }) => sk === 'CERTIFICATE' && !revokedAt)).toEqual([]);
+    expect(tenant?.map(({ pk }) => String(pk).split('#')[2]).sort()).toEqual([
       'CLUSTERS',
       'REGISTRATION_TOKENS',
     ]);
-    expect((await registered.list(tenantA, { limit: 50 })).items).toEqual([]);
+    expect((await setting.deps.registered.list(tenantA, { limit: 50 })).items).toEqual([]);
+  });
+});
+
+test('nor does one whose disconnection died half-way, after its credential was taken', async () => {
+  await inSetting(async (setting) => {
+    const { caller } = await setting.newToken();
+    disconnectInBetween(setting, async (clusterId) => {
+      setting.engine.faults.dieAfterWrite(5);
+      await expect(disconnectCluster(setting.deps, tenantA, clusterId)).rejects.toThrow('was lost');
+      setting.engine.faults.mend();
+    });
+    expect((await setting.register(caller, 'racing', pair)).json().code).toBe('TOKEN_SPENT');
+    expect(await clusterCredentials(setting)).toEqual([]);
   });
 });

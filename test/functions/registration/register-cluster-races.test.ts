@@ -41,7 +41,7 @@ describe('concurrent registrations', () => {
     expect(new Set(outcomes).size).toBe(2);
     await exactlyOne();
     expect(await setting.deps.tokens.find(tenantA, tokenId)).toMatchObject({ refusedUses: 975 });
-  }, 60_000);
+  }, 180_000);
 
   test('with one token, of many keys and as many names, make exactly one cluster and hold one name', async () => {
     const { caller } = await setting.newToken();
@@ -75,6 +75,31 @@ describe('concurrent registrations', () => {
       tokens.map(({ caller }, index) => attempt(caller, `other-${index}`, makeRequest(ecPair()))),
     );
     expect(counted(again)).toEqual({ registered: 29, TOKEN_SPENT: 1 });
+  });
+
+  test('with one token, of which the second finds the name just taken by the first, are told apart by their keys', async () => {
+    const { caller } = await setting.newToken();
+    const csr = makeRequest(ecPair());
+    const { names } = setting.deps;
+    const isFree = names.isFree.bind(names);
+    let first = '';
+    // The first comes in between the second's look at the token and its look at the name.
+    names.isFree = async (...args) => {
+      names.isFree = isFree;
+      first = await attempt(caller, 'overtaken', csr);
+      return isFree(...args);
+    };
+    expect(await attempt(caller, 'overtaken', makeRequest(ecPair()))).toBe('TOKEN_SPENT');
+    expect(first).toMatch(/^\{/);
+    await exactlyOne();
+    const later = await setting.newToken();
+    const same = makeRequest(ecPair());
+    names.isFree = async (...args) => {
+      names.isFree = isFree;
+      first = await attempt(later.caller, 'same-key', same);
+      return isFree(...args);
+    };
+    expect(await attempt(later.caller, 'same-key', same)).toBe(first);
   });
 
   /** One cluster, one kept name, one answer, one certificate and one cluster credential. */

@@ -198,8 +198,11 @@ describe('a registration', () => {
       caller: { ...caller, scopes: new Set(['clusters:disconnect']) },
     });
     const before = await setting.dump();
-    const again = await setting.register(caller, 'gone', pair);
-    expect([again.status, again.json().code]).toEqual([409, 'TOKEN_SPENT']);
+    const units = await setting.engine.units(async () => {
+      const again = await setting.register(caller, 'gone', pair);
+      expect([again.status, again.json().code]).toEqual([409, 'TOKEN_SPENT']);
+    });
+    expect(units.write).toBe(0);
     expect(await setting.dump()).toEqual(before);
   });
 });

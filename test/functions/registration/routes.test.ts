@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Answered, type Call, member } from '../api-call.ts';
+import { unitsAreExact } from '../../engine.ts';
 import { ecPair } from './certificate-requests.ts';
 import { type Setting, startSetting, tenantA, tenantB } from './setting.ts';
 
@@ -195,7 +196,7 @@ describe('who may', () => {
   });
 });
 
-describe('capacity units', () => {
+(unitsAreExact ? describe : describe.skip)('capacity units', () => {
   test('of each route are what its documentation says', async () => {
     const own = await startSetting({ seed: 'units' });
     try {
