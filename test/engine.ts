@@ -6,7 +6,8 @@ import { CreateTableCommand, DescribeTableCommand, DynamoDBClient } from '@aws-s
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { buildApp } from 'fauxqs';
-import { documentClient, type TenantAccess } from '../core/tenant/tenant-access.ts';
+import { documentClient } from '../core/tenant/tenant-access.ts';
+import type { TenantObjectAccess } from '../core/tenant/tenant-objects.ts';
 import { type Faults, injectFaults } from './engine-faults.ts';
 import { countUnits, type Units } from './engine-units.ts';
 
@@ -17,7 +18,7 @@ export type Engine = {
   readonly tables: { readonly tenant: string; readonly directory: string; readonly identities: string };
   readonly buckets: { readonly log: string; readonly scan: string };
   /** The same clients for every tenant: isolation is judged elsewhere, against the synthesised policies. */
-  readonly access: TenantAccess;
+  readonly access: TenantObjectAccess;
   /** What `work` consumes of DynamoDB, in capacity units. */
   readonly units: (work: () => Promise<unknown>) => Promise<Units>;
   /** Loses answers or kills the process, in the middle of a use case. */

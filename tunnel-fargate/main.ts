@@ -1,6 +1,5 @@
 // The container's entry: started by ECS, runs until SIGTERM. Serves the tunnels of clusters, their users, their logs; writes the directory and S3.
 import { randomBytes } from 'node:crypto';
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { type Logger, pino } from 'pino';
 import * as z from 'zod';
@@ -11,6 +10,7 @@ import { CertificateDirectoryRepository } from '../core/directory/certificate-di
 import { TunnelDirectoryRepository } from '../core/directory/tunnel-directory-repository.ts';
 import { base32 } from '../core/tenant/identifier.ts';
 import { documentClient, tenantAccess } from '../core/tenant/tenant-access.ts';
+import { tenantObjects } from '../core/tenant/tenant-objects.ts';
 import { startAccess } from './access/server.ts';
 import { ServerCertificatesRepository } from './certificates/server-certificates-repository.ts';
 import { type Environment, environment } from './env.ts';
@@ -24,7 +24,11 @@ const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, mess
 
 function start(env: Environment): Promise<RunningServer> {
   const dynamo = documentClient();
-  const access = tenantAccess({ roleArn: env.TENANT_ROLE_ARN, sessionName: 'tunnel' });
+  const access = tenantAccess({
+    roleArn: env.TENANT_ROLE_ARN,
+    sessionName: 'tunnel',
+    clients: tenantObjects,
+  });
   return startServer(
     {
       certificates: new ServerCertificatesRepository(new SecretsManagerClient(), env.TUNNEL_SECRET_ID),

@@ -1,25 +1,34 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { S3Client } from '@aws-sdk/client-s3';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import QuickLRU from 'quick-lru';
 import { tenantIdPattern } from './identifier.ts';
 
-/** Clients that hold the rights of one tenant and of no other. */
-export type TenantClients = { readonly dynamo: DynamoDBDocumentClient; readonly s3: S3Client };
+/** Clients that hold the rights of one tenant and of no other; with S3 too in tenant-objects.ts. */
+export type TenantClients = { readonly dynamo: DynamoDBDocumentClient };
 
 /** Gives the clients of a *verified* tenant: the ID comes from the authorizer or from a tunnel's certificate. */
-export type TenantAccess = (tenantId: string) => TenantClients;
+export type TenantAccess<Clients extends TenantClients = TenantClients> = (tenantId: string) => Clients;
+
+/** A tenant's temporary credentials, fetched anew when they end. */
+export type TenantCredentials = () => Promise<{
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+  readonly expiration: Date;
+}>;
 
 /** The session tag that the tenant roles' policies match as `${aws:PrincipalTag/TenantId}`. */
 export const tenantTag = 'TenantId';
 
-type Options = {
+type Options<Clients extends TenantClients> = {
   /** The tenant role of this function. */
   roleArn: string;
   /** Name of the sessions in CloudTrail, 2–64 characters. */
   sessionName: string;
   sts?: STSClient;
+  /** Makes the clients of one tenant; `tenantTables`, or `tenantObjects` for those who need S3. */
+  clients: (credentials: TenantCredentials) => Clients;
   /** How many tenants' clients are kept; the least recently used one goes. */
   maxTenants?: number;
 };
@@ -31,17 +40,17 @@ const refreshJitterMs = 5 * 60_000;
  * (design.md 4). Credentials are fetched at first use, once for concurrent callers (the SDK memoises a provider
  * while one call is under way), kept until 5–10 minutes before their end, and bounded in number.
  */
-export function tenantAccess({
+export function tenantAccess<Clients extends TenantClients>({
   roleArn,
   sessionName,
+  clients: clientsOf,
   sts = new STSClient(),
   maxTenants = 500,
-}: Options): TenantAccess {
-  const cache = new QuickLRU<string, TenantClients>({
+}: Options<Clients>): TenantAccess<Clients> {
+  const cache = new QuickLRU<string, Clients>({
     maxSize: maxTenants,
     onEviction: (_tenantId, clients) => {
-      clients.dynamo.destroy();
-      clients.s3.destroy();
+      for (const client of Object.values(clients) as { destroy(): void }[]) client.destroy();
     },
   });
   return (tenantId) => {
@@ -69,14 +78,16 @@ export function tenantAccess({
         expiration: new Date(issued.Expiration.getTime() - early),
       };
     };
-    const clients: TenantClients = {
-      dynamo: documentClient(new DynamoDBClient({ credentials })),
-      s3: new S3Client({ credentials }),
-    };
+    const clients = clientsOf(credentials);
     cache.set(tenantId, clients);
     return clients;
   };
 }
+
+/** The tenant table alone: most functions need no S3, and its client is a tenth of a bundle. */
+export const tenantTables = (credentials: TenantCredentials): TenantClients => ({
+  dynamo: documentClient(new DynamoDBClient({ credentials })),
+});
 
 /** A document client as all our repositories expect it. */
 export const documentClient = (client: DynamoDBClient = new DynamoDBClient()): DynamoDBDocumentClient =>

@@ -1,4 +1,5 @@
 import { tenantAccess } from '../../core/tenant/tenant-access.ts';
+import { tenantObjects } from '../../core/tenant/tenant-objects.ts';
 import type { Environment } from './env.ts';
 import { ImagePolicyRepository } from './image-policy-repository.ts';
 import { ImageRepository } from './image-repository.ts';
@@ -14,7 +15,11 @@ export type Dependencies = {
 };
 
 export function dependencies(env: Environment): Dependencies {
-  const access = tenantAccess({ roleArn: env.TENANT_ROLE_ARN, sessionName: 'image-scan' });
+  const access = tenantAccess({
+    roleArn: env.TENANT_ROLE_ARN,
+    sessionName: 'image-scan',
+    clients: tenantObjects,
+  });
   return {
     images: new ImageRepository(access, env.TENANT_TABLE),
     policies: new ImagePolicyRepository(access, env.TENANT_TABLE),

@@ -1,14 +1,14 @@
 import { gzipSync } from 'node:zlib';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import type { TenantAccess } from '../../core/tenant/tenant-access.ts';
+import type { TenantObjectAccess } from '../../core/tenant/tenant-objects.ts';
 import { tenantPrefix } from '../../core/tenant/tenant-partition.ts';
 
 /** The reports as they came, in the tenant's part of the scan bucket. */
 export class ReportRepository {
-  readonly #access: TenantAccess;
+  readonly #access: TenantObjectAccess;
   readonly #bucket: string;
 
-  constructor(access: TenantAccess, scanBucket: string) {
+  constructor(access: TenantObjectAccess, scanBucket: string) {
     this.#access = access;
     this.#bucket = scanBucket;
   }

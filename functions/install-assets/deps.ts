@@ -1,6 +1,6 @@
 import { TrustRepository } from '../../core/certificate/trust-repository.ts';
 import { ClusterRepository } from '../../core/cluster/cluster-repository.ts';
-import { documentClient, tenantAccess } from '../../core/tenant/tenant-access.ts';
+import { documentClient, tenantAccess, tenantTables } from '../../core/tenant/tenant-access.ts';
 import type { Environment } from './env.ts';
 
 /** Every effect that this function has outside itself, and where the deployment's hosts are. */
@@ -11,7 +11,11 @@ export type Dependencies = {
 };
 
 export function dependencies(env: Environment): Dependencies {
-  const access = tenantAccess({ roleArn: env.TENANT_ROLE_ARN, sessionName: 'install-assets' });
+  const access = tenantAccess({
+    roleArn: env.TENANT_ROLE_ARN,
+    sessionName: 'install-assets',
+    clients: tenantTables,
+  });
   return {
     trust: new TrustRepository(documentClient(), env.DIRECTORY_TABLE),
     clusters: new ClusterRepository(access, env.TENANT_TABLE),

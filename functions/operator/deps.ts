@@ -1,7 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { IdentityRepository } from '../../core/credential/identity-repository.ts';
 import type { RandomBytes } from '../../core/tenant/identifier.ts';
-import { documentClient, type TenantAccess, tenantAccess } from '../../core/tenant/tenant-access.ts';
+import {
+  documentClient,
+  type TenantAccess,
+  tenantAccess,
+  tenantTables,
+} from '../../core/tenant/tenant-access.ts';
 import type { Environment } from './env.ts';
 import { TenantNameRepository } from './tenant-name-repository.ts';
 import { TenantRepository } from './tenant-repository.ts';
@@ -28,10 +33,14 @@ export const stores = (
 });
 
 export const dependencies = (env: Environment): Dependencies => ({
-  ...stores(documentClient(), tenantAccess({ roleArn: env.TENANT_ROLE_ARN, sessionName: 'operator' }), {
-    tenant: env.TENANT_TABLE,
-    identities: env.IDENTITIES_TABLE,
-  }),
+  ...stores(
+    documentClient(),
+    tenantAccess({ roleArn: env.TENANT_ROLE_ARN, sessionName: 'operator', clients: tenantTables }),
+    {
+      tenant: env.TENANT_TABLE,
+      identities: env.IDENTITIES_TABLE,
+    },
+  ),
   now: Date.now,
   random: randomBytes,
 });

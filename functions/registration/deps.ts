@@ -6,7 +6,12 @@ import { IdentityRepository } from '../../core/credential/identity-repository.ts
 import { CertificateDirectoryRepository } from '../../core/directory/certificate-directory-repository.ts';
 import { TunnelDirectoryRepository } from '../../core/directory/tunnel-directory-repository.ts';
 import type { RandomBytes } from '../../core/tenant/identifier.ts';
-import { documentClient, type TenantAccess, tenantAccess } from '../../core/tenant/tenant-access.ts';
+import {
+  documentClient,
+  type TenantAccess,
+  tenantAccess,
+  tenantTables,
+} from '../../core/tenant/tenant-access.ts';
 import { randomBytes } from 'node:crypto';
 import { ClusterNameRepository } from './cluster-name-repository.ts';
 import { type ClusterTokens, kmsClusterTokens } from './cluster-token.ts';
@@ -74,7 +79,11 @@ export function stores(
 }
 
 export function dependencies(env: Environment): Dependencies {
-  const access = tenantAccess({ roleArn: env.TENANT_ROLE_ARN, sessionName: 'registration' });
+  const access = tenantAccess({
+    roleArn: env.TENANT_ROLE_ARN,
+    sessionName: 'registration',
+    clients: tenantTables,
+  });
   const tables = {
     tenant: env.TENANT_TABLE,
     directory: env.DIRECTORY_TABLE,

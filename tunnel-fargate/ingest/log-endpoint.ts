@@ -80,7 +80,8 @@ export class LogEndpoint {
         this.#sources.set(socket, source);
         this.#server.emit('connection', socket);
       },
-      (error: unknown) => logger.debug({ err: error, ...named(source) }, 'a stream of the cluster brought no TLS'),
+      (error: unknown) =>
+        logger.debug({ err: error, ...named(source) }, 'a stream of the cluster brought no TLS'),
     );
   }
 

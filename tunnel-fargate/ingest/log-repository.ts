@@ -1,6 +1,6 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { clusterIdPattern } from '../../core/tenant/identifier.ts';
-import type { TenantAccess } from '../../core/tenant/tenant-access.ts';
+import type { TenantObjectAccess } from '../../core/tenant/tenant-objects.ts';
 import { tenantPrefix } from '../../core/tenant/tenant-partition.ts';
 
 export type LogObject = {
@@ -23,11 +23,11 @@ export function logKey({ tenantId, clusterId, kind, date, sha256 }: Omit<LogObje
 
 /** Clusters' logs in S3, written as their tenant. Costs: `put` one PUT. */
 export class LogRepository {
-  readonly #access: TenantAccess;
+  readonly #access: TenantObjectAccess;
   readonly #bucket: string;
   readonly #timeoutMs: number;
 
-  constructor(access: TenantAccess, bucket: string, timeoutMs = 30_000) {
+  constructor(access: TenantObjectAccess, bucket: string, timeoutMs = 30_000) {
     this.#access = access;
     this.#bucket = bucket;
     this.#timeoutMs = timeoutMs;

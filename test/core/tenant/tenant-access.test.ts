@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { STSClient } from '@aws-sdk/client-sts';
 import { tenantAccess } from '../../../core/tenant/tenant-access.ts';
+import { tenantObjects } from '../../../core/tenant/tenant-objects.ts';
 
 const tenantA = 't-aaaaaaaaaaaaaaaaaaaa';
 const tenantB = 't-bbbbbbbbbbbbbbbbbbbb';
@@ -47,7 +48,13 @@ describe('a tenant’s clients', () => {
   });
 
   const accessOf = (options = {}) =>
-    tenantAccess({ roleArn: 'arn:aws:iam::1:role/tenant', sessionName: 'test', sts, ...options });
+    tenantAccess({
+      roleArn: 'arn:aws:iam::1:role/tenant',
+      sessionName: 'test',
+      clients: tenantObjects,
+      sts,
+      ...options,
+    });
   const keyOf = async (access: ReturnType<typeof accessOf>, tenantId: string) =>
     (await access(tenantId).dynamo.config.credentials()).accessKeyId;
 
