@@ -1,11 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
-import {
-  Alarm,
-  ComparisonOperator,
-  type IMetric,
-  MathExpression,
-  TreatMissingData,
-} from 'aws-cdk-lib/aws-cloudwatch';
+import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { RestApi } from 'aws-cdk-lib/aws-apigateway';
 import type { NetworkTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
@@ -36,7 +30,7 @@ export class Alarms extends Construct {
       : undefined;
   }
 
-  /** A function that failed: what the platform counts (a timeout, a crash) and what its own log calls an error. */
+  /** A function that failed: the platform counts a timeout or a crash, and its own log what it calls an error. */
   functionFails({ name, function: handler, logGroup }: RoleFunction<Record<string, string>>): void {
     const logged = new MetricFilter(this, `${name}-logged`, {
       logGroup,
@@ -45,21 +39,23 @@ export class Alarms extends Construct {
       filterPattern: FilterPattern.stringValue('$.level', '=', 'ERROR'),
       metricValue: '1',
     });
-    this.#alarm(`${name}-fails`, {
+    const counted = { statistic: 'Sum', period: Duration.minutes(5) };
+    const once = {
       heading: 'function-fails',
-      what: `The function ${name} failed or logged an error.`,
-      metric: new MathExpression({
-        expression: 'FILL(failed, 0) + FILL(logged, 0)',
-        usingMetrics: {
-          failed: handler.metricErrors({ statistic: 'Sum' }),
-          logged: logged.metric({ statistic: 'Sum' }),
-        },
-        period: Duration.minutes(5),
-      }),
       comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
       threshold: 0,
       evaluationPeriods: 1,
       missing: TreatMissingData.NOT_BREACHING,
+    };
+    this.#alarm(`${name}-fails`, {
+      ...once,
+      what: `The function ${name} crashed or ran out of time.`,
+      metric: handler.metricErrors(counted),
+    });
+    this.#alarm(`${name}-logs-errors`, {
+      ...once,
+      what: `The function ${name} logged an error.`,
+      metric: logged.metric(counted),
     });
   }
 

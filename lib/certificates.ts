@@ -75,7 +75,8 @@ function finishTriggerProvider(scope: Construct): void {
     retention: logRetention,
     removalPolicy: RemovalPolicy.RETAIN,
   });
-  const handler = provider.node.findChild('Handler') as CfnResource;
+  const handler = provider.node.findChild('Handler');
+  if (!CfnResource.isCfnResource(handler)) throw new Error('the trigger has another handler than it used to');
   handler.addPropertyOverride('Runtime', 'nodejs24.x');
   handler.addPropertyOverride('Architectures', ['arm64']);
   handler.addPropertyOverride('LoggingConfig', { LogGroup: logs.logGroupName });

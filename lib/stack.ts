@@ -58,12 +58,22 @@ class NetworkStack extends Stack {
     const { addresses } = this.network;
     const { trustDomain } = settings;
     const certificates = new Certificates(this, 'Certificates', {
-      ...{ bundles, tables, keys, secrets, trustDomain },
+      bundles,
+      tables,
+      keys,
+      secrets,
+      trustDomain,
       accessUrl: addresses.accessUrl,
     });
     const { network } = this;
     const { service } = new Tunnel(this, 'Tunnel', {
-      ...{ bundles, settings, network, tables, buckets, secrets, identity },
+      bundles,
+      settings,
+      network,
+      tables,
+      buckets,
+      secrets,
+      identity,
     });
     certificates.before(service);
     const { targetGroups } = new Listeners(this, 'Listeners', { network, service, domain: this.domain });
@@ -92,13 +102,17 @@ class ApiStack extends Stack {
     const api = new Api(this, 'Api', { settings, domain });
     const authorizer = new Authorizer(this, 'Authorizer', { bundles, tables, identity });
     const registration = new Registration(this, 'Registration', {
-      ...{ bundles, tables, keys },
+      bundles,
+      tables,
+      keys,
       trustDomain: settings.trustDomain,
       tunnelAddress: addresses.tunnelAddress,
     });
     const imageScan = new ImageScan(this, 'ImageScan', { bundles, tables, buckets });
     const installAssets = new InstallAssets(this, 'InstallAssets', {
-      ...{ bundles, tables, addresses },
+      bundles,
+      tables,
+      addresses,
       apiUrl: api.url,
     });
     const operator = new Operator(this, 'Operator', { bundles, tables });

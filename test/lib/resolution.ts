@@ -43,7 +43,7 @@ export function resolver({ templates }: Pick<Synthesis, 'templates'>): (value: u
       if (name === 'Fn::ImportValue') return resolve(exported.get(JSON.stringify(of)) ?? missing(of));
       if (name === 'Fn::Join') {
         const [separator, parts] = of as readonly [string, readonly Json[]];
-        return parts.map((part) => String(resolve(part))).join(separator);
+        return parts.map((part) => resolve(part) as string).join(separator);
       }
     }
     return Object.fromEntries(Object.entries(value).map(([name, of]) => [name, resolve(of)]));
