@@ -23,7 +23,7 @@ const options = {
   platform: 'node',
   target: 'node24',
   format: 'esm',
-  // The ES modules of the SDK and of zod can be shaken; their CommonJS twins double the bundle (libraries.md).
+  // The ES modules of the SDK and of zod can be shaken; their CommonJS twins double the bundle.
   mainFields: ['module', 'main'],
   // CommonJS inside an ES module: what is left of `require` are Node's own modules.
   banner: {

@@ -181,15 +181,25 @@ export async function startServer(
 
     const drain = async (deadlineMs: number) => {
       state = 'draining';
-      await certificates.close();
-      await agents.close();
-      await access.drain(deadlineMs);
-      await logEndpoint.drain(uploadDrainMs);
-      await tunnels.closeAll('SHUTDOWN');
-      await revocations.close();
-      await lease.close();
-      await access.close();
-      health.close();
+      // One step that fails must not keep the next from running: tunnels that are cut instead of closed restart pods.
+      const steps: readonly (() => Promise<void> | void)[] = [
+        () => certificates.close(),
+        () => agents.close(),
+        () => access.drain(deadlineMs),
+        () => logEndpoint.drain(uploadDrainMs),
+        () => tunnels.closeAll('SHUTDOWN'),
+        () => revocations.close(),
+        () => lease.close(),
+        () => access.close(),
+        () => health.close(),
+      ];
+      for (const step of steps) {
+        try {
+          await step();
+        } catch (error) {
+          logger.error({ err: error }, 'a part did not stop in order');
+        }
+      }
     };
     let draining: Promise<void> | undefined;
     state = 'ready';

@@ -2,7 +2,7 @@ import type { APIGatewayProxyEvent } from 'aws-lambda';
 import type * as z from 'zod';
 import { Problem } from '../problem/problem.ts';
 
-/** Checks path parameters or query; a path that does not fit is a thing that does not exist (api.md). */
+/** Checks path parameters or query; a path that does not fit is a thing that does not exist. */
 export function readPart(schema: z.ZodType | undefined, value: unknown, part: 'path' | 'query'): unknown {
   if (!schema) return undefined;
   const result = schema.safeParse(value);

@@ -24,7 +24,7 @@ type Options = {
 const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 
 /**
- * The one verifier of every kind of credential (api.md), used by the authorizer and by the access side.
+ * The one verifier of every kind of credential, used by the authorizer and by the access side.
  * Ours are told apart by prefix and looked up by hash; everything else must be a JWT of the configured issuer.
  */
 export function bearerVerifier(options: Options): BearerVerifier {

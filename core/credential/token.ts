@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { base32, type RandomBytes } from '../tenant/identifier.ts';
 
-/** Bearer credentials of ours, told apart by prefix (api.md): API key, registration token, cluster token. */
+/** Bearer credentials of ours, told apart by prefix: API key, registration token, cluster token. */
 export const tokenPrefixes = { 'api-key': 'cak_', 'registration-token': 'crt_', cluster: 'ccr_' } as const;
 export type TokenKind = keyof typeof tokenPrefixes;
 

@@ -117,7 +117,7 @@ describe('the container process', () => {
       AWS_REGION: region,
       AWS_ACCESS_KEY_ID: accessKeyId,
       AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      ...(sessionToken === undefined ? {} : { AWS_SESSION_TOKEN: sessionToken }),
+      AWS_SESSION_TOKEN: sessionToken,
       TENANT_TABLE: 'tenants',
       DIRECTORY_TABLE: 'directory',
       IDENTITIES_TABLE: 'identities',
@@ -218,7 +218,7 @@ describe('the container process', () => {
 
     const guardian = await TestGuardian.connect({ port: ports.tunnel, roots: ca.certificate, pair });
     let failure: unknown;
-    guardian.socket.on('error', (error) => (failure = error));
+    guardian.socket.on('error', (error: Error) => void (failure = error));
     await until(() => find('tunnel opened') !== undefined);
 
     const answer = await call(

@@ -53,7 +53,7 @@ describe('the tunnel server', () => {
     await until(() => tunnel.directory.tunnels.get(clusterA)?.state === 'connected');
     const link = await tunnel.link();
     let failure: unknown;
-    guardian.socket.on('error', (error) => (failure = error));
+    guardian.socket.on('error', (error: Error) => void (failure = error));
 
     const steps: string[] = [];
     let usersDone: (() => void) | undefined;

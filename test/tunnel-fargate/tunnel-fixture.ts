@@ -37,6 +37,8 @@ export class FakeDirectory {
   readonly leases = new Map<string, TaskLease>();
   failing = false;
   finds = 0;
+  /** From when on revocations were last asked for. */
+  since = 0;
   /** Questions of any kind. */
   asked = 0;
 
@@ -45,6 +47,7 @@ export class FakeDirectory {
     return this.#answer(() => this.certificates.get(fingerprint));
   }
   revokedSince(since: number): Promise<readonly Revocation[]> {
+    this.since = since;
     return this.#answer(() => this.revocations.filter(({ revokedAt }) => revokedAt >= since));
   }
   announce({

@@ -59,6 +59,7 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   if (exchange.headBytes > maxHeadBytes) {
     throw new Problem('HEADERS_TOO_LARGE', `The head of the request is larger than ${maxHeadBytes} bytes.`);
   }
+  if (!exchange.isWellFramed) throw new Problem('INVALID_REQUEST', 'The only transfer coding is chunked.');
   const target = parseTarget(exchange.target);
   const caller = await deps.authenticate(exchange.valuesOf('authorization'));
   finding.caller = caller;
@@ -74,7 +75,10 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   if (exchange.wantsUpgrade) throw new Problem('UPGRADE_NOT_SUPPORTED');
 
   const [door = '', ...rest] = target.segments;
-  if (door === 'version') return answerVersion(exchange, rest, cluster);
+  if (door === 'version') {
+    answerVersion(exchange, rest, cluster);
+    return;
+  }
   if (door === 'openapi') return answerOpenApi(exchange, rest, deps, { cluster, caller });
   const aggregate =
     rest.length === 0 && attributes.verb === 'get' ? wantedAggregate(exchange.headers.accept) : undefined;

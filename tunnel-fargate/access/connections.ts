@@ -14,29 +14,32 @@ export type ConnectionTiming = {
 };
 
 /**
- * The connections of users, kept alive while they carry something: a load balancer forgets what is silent for 350 s
- * (libraries.md), and a watch may rightly be silent for hours.
+ * The connections of users, kept alive while they carry something: a load balancer forgets what is silent for 350 s,
+ * and a watch may rightly be silent for hours.
  */
 export class Connections {
   readonly #server: Http2SecureServer;
   readonly #timing: ConnectionTiming;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #sockets = new Set<TLSSocket>();
+  #closed: Promise<unknown> | undefined;
 
   constructor(server: Http2SecureServer, timing: ConnectionTiming) {
     this.#server = server;
     this.#timing = timing;
-    server.on('secureConnection', (socket) => this.#opened(socket));
+    server.on('secureConnection', (socket: TLSSocket) => this.#opened(socket));
     server.on('session', (session) => this.#started(session));
   }
 
   /**
    * Accepts nothing more, lets what is running end (GOAWAY; `Connection: close`), at the deadline calls `finish` and
-   * soon after cuts what is left. Resolves when every connection is closed.
+   * soon after cuts what is left. Resolves when every connection is closed. A second call may only bring the end nearer.
    */
   async drain(deadlineMs: number, finish: () => void): Promise<void> {
-    const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
-    if (this.#server.listening) this.#server.close();
+    if (!this.#closed) {
+      this.#closed = once(this.#server, 'close');
+      this.#server.close();
+    }
     const cut = () => {
       for (const session of this.#sessions) session.destroy();
       for (const socket of this.#sockets) socket.destroy();
@@ -44,7 +47,7 @@ export class Connections {
     // Half a second for what `finish` has to say to reach the clients.
     const graceMs = deadlineMs > 0 ? 500 : 0;
     const timers = [setTimeout(finish, deadlineMs), setTimeout(cut, deadlineMs + graceMs)];
-    await closed;
+    await this.#closed;
     for (const timer of timers) clearTimeout(timer);
   }
 

@@ -54,19 +54,26 @@ export class Exchange {
       if (!sink.writableFinished) this.#gone.abort(new ClientGone());
     };
     sink.once('close', ended);
+    // A stream that the client resets is ended by Node first, and then looks finished.
+    if ('stream' in request) request.stream.once('aborted', () => this.#gone.abort(new ClientGone()));
     // Both ends report what went wrong with the connection; that the client is gone is all there is to know.
     sink.on('error', ended);
     request.on('error', ended);
     response.on('error', ended);
   }
 
-  /** Aborted, with {@link ClientGone} as reason, when the client went away before its answer was complete. */
+  /** Aborted with {@link ClientGone} when the client went away before its answer was complete, with {@link AnswerCut} by `reset`. */
   get gone(): AbortSignal {
     return this.#gone.signal;
   }
 
   get headSent(): boolean {
     return this.#response.headersSent;
+  }
+
+  /** An answer has begun and is not out yet. */
+  get isAnswering(): boolean {
+    return this.headSent && !this.#response.writableFinished;
   }
 
   /** Of the answer; undefined before it has begun. */
@@ -89,6 +96,18 @@ export class Exchange {
   /** Whether the client wants another protocol on this connection or stream. */
   get wantsUpgrade(): boolean {
     return this.headers.upgrade !== undefined || this.headers[':protocol'] !== undefined;
+  }
+
+  /** Whether the body came to its own end; false while it comes, and when the client broke it off. */
+  get bodyIsWhole(): boolean {
+    const request = this.#request;
+    return 'stream' in request ? request.readableEnded && !request.stream.rstCode : request.complete;
+  }
+
+  /** Whether an HTTP/1.1 body has a length that every reader reads alike (RFC 9112 §6.1). */
+  get isWellFramed(): boolean {
+    const coding = this.headers['transfer-encoding'];
+    return coding === undefined || coding.trim().toLowerCase() === 'chunked';
   }
 
   /** The whole body. @throws Problem PAYLOAD_TOO_LARGE beyond `limit` bytes */
@@ -131,8 +150,10 @@ export class Exchange {
 
   /** Ends the answer so that the client sees that it is not complete: RST_STREAM, or the connection is cut. */
   reset(): void {
+    this.#gone.abort(new AnswerCut());
     if (this.#response instanceof ServerResponse) this.#request.socket.destroy();
-    else this.#response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    // Not close(): that ends the stream before it resets it, and the client would take the part for the whole.
+    else this.#response.stream.destroy(new AnswerCut());
   }
 
   get #sink(): Writable {
@@ -156,9 +177,18 @@ export class Exchange {
       if ('stream' in request) request.stream.close(constants.NGHTTP2_NO_ERROR);
       else request.socket.destroy();
     }, discardMs);
-    request.once('close', () => clearTimeout(cut));
-    request.once('end', () => clearTimeout(cut));
+    const settled = () => clearTimeout(cut);
+    request.once('end', settled);
+    ('stream' in request ? request.stream : request.socket).once('close', settled);
     request.resume();
+  }
+}
+
+/** We could not complete the answer. */
+export class AnswerCut extends Error {
+  override readonly name = 'AnswerCut';
+  constructor() {
+    super('the answer was cut');
   }
 }
 

@@ -36,7 +36,7 @@ export function requestHeaders(
     // Underscores read as hyphens: some servers behind the cluster's own proxies make one of the two.
     ...kept(headers, (name) => !withheld.test(name.replaceAll('_', '-'))),
     // Of the TE header only this says something that holds for the whole way (RFC 9113 §8.2.2).
-    ...(/(?:^|,)\s*trailers\s*(?:,|$)/i.test(String(headers.te ?? '')) ? { te: 'trailers' } : {}),
+    ...(/(?:^|,)\s*trailers\s*(?:,|$)/i.test([headers.te].flat().join()) ? { te: 'trailers' } : {}),
   };
 }
 
@@ -62,11 +62,7 @@ function kept(
   headers: IncomingHttpHeaders,
   keep: (name: string) => boolean,
 ): Record<string, string | string[]> {
-  const named = new Set(
-    String(headers.connection ?? '')
-      .split(',')
-      .map((name) => name.trim().toLowerCase()),
-  );
+  const named = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
   const result: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || name.startsWith(':') || hopByHop.has(name) || named.has(name)) continue;

@@ -35,7 +35,7 @@ export function openApiDocument(groups: readonly GroupDiscovery[], name: string)
 }
 
 /**
- * Just what kubectl looks for before it leaves the check of fields to the API server (kubernetes.md): for each kind a
+ * Just what kubectl looks for before it leaves the check of fields to the API server: for each kind a
  * PATCH with the query parameter `fieldValidation`. No schemas: discovery tells none, and Guardian lets the real
  * document not through. kubectl then merges by its own built-in knowledge of types.
  */

@@ -1,4 +1,5 @@
-import { constants, type ClientHttp2Stream } from 'node:http2';
+import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
+import { addAbortSignal } from 'node:stream';
 import { Problem } from '../../core/problem/problem.ts';
 import type { ClusterLink } from '../agent/cluster-link.ts';
 import { answerHead, type AnswerHead } from './cluster-answer.ts';
@@ -43,57 +44,84 @@ export async function proxy(
   });
   // What went wrong shows in 'close' and its code.
   stream.on('error', () => undefined);
-  const cancel = () => stream.close(constants.NGHTTP2_CANCEL);
+  const cancel = cancellation(stream);
   gone.addEventListener('abort', cancel, { once: true });
   stream.once('close', () => gone.removeEventListener('abort', cancel));
   if (gone.aborted) cancel();
-  // pipe, not pipeline: a cluster may answer before it has read the whole body, and then stops reading it.
-  if (hasBody) exchange.body.pipe(stream);
+  if (hasBody) sendBody(exchange, stream, cancel);
 
-  let head: AnswerHead;
   try {
-    head = await answerHead(stream, {
+    const head = await answerHead(stream, {
       signal: gone,
       timeoutMs,
       onTouch: (touch) => exchange.body.on('data', touch),
     });
     assertOfTheCluster(head);
+    const location = locationOf(head, prefix, path);
+    const headers = responseHeaders(head.headers, { requestId: exchange.requestId, location });
+    if (head.complete || method === 'HEAD' || head.status === 204 || head.status === 304) {
+      if (head.complete) stream.resume();
+      else cancel();
+      exchange.answer(head.status, headers);
+      return { status: head.status, done: Promise.resolve(), finish: () => undefined };
+    }
+    stream.on('trailers', (trailers: IncomingHttpHeaders) =>
+      exchange.addTrailers(responseTrailers(trailers)),
+    );
+    return { status: head.status, ...passOn(stream, exchange, exchange.begin(head.status, headers), cancel) };
   } catch (error) {
     exchange.body.unpipe(stream);
     cancel();
     throw error;
   }
-  const location = locationOf(head, prefix, path);
-  const headers = responseHeaders(head.headers, { requestId: exchange.requestId, location });
-  if (head.complete || method === 'HEAD' || head.status === 204 || head.status === 304) {
-    stream.resume();
-    exchange.answer(head.status, headers);
-    return { status: head.status, done: Promise.resolve(), finish: () => undefined };
-  }
-  stream.on('trailers', (trailers) => exchange.addTrailers(responseTrailers(trailers)));
-  return { status: head.status, ...passOn(stream, exchange, exchange.begin(head.status, headers)) };
+}
+
+/**
+ * Resets a stream with CANCEL. Not close(): Node then ends the stream before it resets it, and a body that was cut
+ * would arrive as a whole one. A signal destroys it, which only resets.
+ */
+function cancellation(stream: ClientHttp2Stream): () => void {
+  const controller = new AbortController();
+  addAbortSignal(controller.signal, stream);
+  return () => controller.abort();
+}
+
+/** pipe, not pipeline: a cluster may answer before it has read the whole body, and then stops reading it. */
+function sendBody(exchange: Exchange, stream: ClientHttp2Stream, cancel: () => void): void {
+  exchange.body.once('end', () => {
+    if (exchange.bodyIsWhole) stream.end();
+    else cancel();
+  });
+  exchange.body.pipe(stream, { end: false });
 }
 
 function passOn(
   stream: ClientHttp2Stream,
   exchange: Exchange,
   sink: NodeJS.WritableStream,
+  cancel: () => void,
 ): Pick<ProxiedAnswer, 'done' | 'finish'> {
   let finished = false;
   const done = new Promise<void>((resolve) => {
     sink.once('close', resolve);
   });
-  stream.once('close', () => {
-    if (!stream.readableEnded && !finished) exchange.reset();
+  let complete = false;
+  stream.once('end', () => {
+    // A reset with CANCEL, or a lost connection, also makes Node say 'end'; only the code tells.
+    complete = !stream.rstCode;
+    if (complete) sink.end();
   });
-  stream.pipe(sink);
+  stream.once('close', () => {
+    if (!complete && !finished) exchange.reset();
+  });
+  stream.pipe(sink, { end: false });
   return {
     done,
     finish: () => {
       finished = true;
       stream.unpipe(sink);
       sink.end();
-      stream.close(constants.NGHTTP2_CANCEL);
+      cancel();
     },
   };
 }

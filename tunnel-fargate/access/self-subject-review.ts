@@ -18,18 +18,19 @@ export const maxReviewBytes = 64 * 1024;
 
 const limits = "what Guardian's account may do in the cluster limits it further";
 
-const resourceAttributes = z.object({
-  verb: z.string().default(''),
-  subresource: z.string().default(''),
-  resource: z.string().default(''),
+/** Loose, and without defaults: the answer repeats what was asked. */
+const resourceAttributes = z.looseObject({
+  verb: z.string().nullish(),
+  subresource: z.string().nullish(),
+  resource: z.string().nullish(),
 });
 const accessReview = z.object({
   spec: z.looseObject({
     resourceAttributes: resourceAttributes.nullish(),
-    nonResourceAttributes: z.object({ verb: z.string().default(''), path: z.string().default('') }).nullish(),
+    nonResourceAttributes: z.looseObject({ verb: z.string().nullish() }).nullish(),
   }),
 });
-const rulesReview = z.object({ spec: z.looseObject({ namespace: z.string().default('') }) });
+const rulesReview = z.object({ spec: z.looseObject({ namespace: z.string().nullish() }) });
 
 /** Which review a request asks for; undefined: none, it goes into the cluster. */
 export function reviewKind(attributes: RequestAttributes): ReviewKind | undefined {
@@ -100,9 +101,9 @@ function scopeAsked(spec: z.infer<typeof accessReview>['spec']) {
   const { resourceAttributes: of, nonResourceAttributes } = spec;
   if (!of) return scopeFor({ verb: (nonResourceAttributes?.verb ?? '') as Verb });
   // The path's rules know which subresources act whatever the verb says.
-  const [resource = '', subresource = of.subresource] = of.resource.split('/');
+  const [resource = '', subresource = of.subresource ?? ''] = (of.resource ?? '').split('/');
   const { verb } = requestAttributes('GET', ['api', 'v1', resource, 'name', subresource], '');
-  return scopeFor({ verb: verb === 'connect' ? verb : (of.verb as Verb) });
+  return scopeFor({ verb: verb === 'connect' ? verb : ((of.verb ?? '') as Verb) });
 }
 
 function rulesOf({ scopes }: Caller) {

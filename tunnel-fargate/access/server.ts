@@ -1,7 +1,7 @@
 /** Users' HTTPS on the access port: each request is verified, authorised and passed into its cluster; changes nothing of ours. */
 import { once } from 'node:events';
 import { type IncomingMessage, type ServerOptions, ServerResponse } from 'node:http';
-import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { createSecureServer, type Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
@@ -15,7 +15,7 @@ import { authentication } from './authentication.ts';
 import { clusterLookup } from './cluster-lookup.ts';
 import { Connections, type ConnectionTiming } from './connections.ts';
 import { Discovery } from './discovery.ts';
-import { ClientGone, Exchange } from './exchange.ts';
+import { Exchange } from './exchange.ts';
 import { failureAnswer, isKubernetesClient } from './failure-answer.ts';
 import { rawFailure } from './raw-failure.ts';
 
@@ -82,6 +82,8 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     answerTimeoutMs: timing.answerTimeoutMs,
   };
   const running = new Set<Running>();
+  /** The last exchange of each HTTP/1.1 connection. */
+  const answering = new WeakMap<Duplex, Exchange>();
   let draining = false;
 
   const http1Options: ServerOptions = {
@@ -120,6 +122,7 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     const finding: Finding = {};
     const entry = { exchange, finding };
     running.add(entry);
+    if (response instanceof ServerResponse) answering.set(request.socket, exchange);
     let problem: Problem | undefined;
     try {
       await access(exchange, deps, finding);
@@ -129,14 +132,14 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
       running.delete(entry);
     }
     if (draining && response instanceof ServerResponse) response.once('close', () => request.socket.end());
-    const outcome = exchange.gone.aborted ? { gone: true } : {};
+    const outcome = exchange.gone.aborted ? { ended: (exchange.gone.reason as Error).name } : {};
     const code = problem ? { code: problem.code } : {};
     logger.info({ ...summary(exchange, finding), ...code, ...outcome, ms: now() - startedAt }, 'request');
   }
 
   /** Answers a failure, if somebody is left to read it; undefined when the client simply went away. */
   function fail(exchange: Exchange, error: unknown): Problem | undefined {
-    if (error instanceof ClientGone || exchange.gone.aborted) return undefined;
+    if (exchange.gone.aborted) return undefined;
     const problem = error instanceof Problem ? error : new Problem('INTERNAL', undefined, { cause: error });
     if (problem.status >= 500 && problem.cause !== undefined) {
       logger.error(
@@ -157,12 +160,14 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
   server.on('request', (request, response) => void serve(request, response));
   // CONNECT: over HTTP/2 a stream like any other, over HTTP/1.1 a bare socket.
   server.on('connect', (request: IncomingMessage | Http2ServerRequest, to: Http2ServerResponse | Duplex) => {
-    if ('stream' in request && !('pipe' in to && 'read' in to))
-      void serve(request, to as Http2ServerResponse);
-    else rawFailure(to as Duplex, new Problem('METHOD_NOT_ALLOWED'));
+    if (to instanceof Http2ServerResponse) void serve(request, to);
+    else rawFailure(to, new Problem('METHOD_NOT_ALLOWED'));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code === 'HPE_HEADER_OVERFLOW') {
+    if (answering.get(socket)?.isAnswering === true) {
+      // An answer is on its way and there is no place for a second; the connection ends with it.
+      socket.end(() => socket.destroy());
+    } else if (error.code === 'HPE_HEADER_OVERFLOW') {
       rawFailure(socket, new Problem('HEADERS_TOO_LARGE'));
     } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
       socket.destroy();
@@ -175,8 +180,10 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
   await once(server, 'listening');
 
   const finish = () => {
-    for (const { finding } of running) {
-      if (finding.attributes?.verb === 'watch') finding.streamed?.finish();
+    for (const { exchange, finding } of running) {
+      // A watch may end anywhere; anything else that ends early must not look complete.
+      if (finding.attributes?.verb === 'watch' && finding.streamed) finding.streamed.finish();
+      else exchange.reset();
     }
   };
   const drain = (deadlineMs: number) => {

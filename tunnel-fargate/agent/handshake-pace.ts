@@ -17,7 +17,7 @@ export class HandshakePace {
   readonly #waiting: (() => void)[] = [];
   #inFlight = 0;
   #left: number;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #refilling = false;
 
   constructor(options: Options = defaultPace) {
     this.#options = options;
@@ -46,12 +46,18 @@ export class HandshakePace {
       const start = this.#waiting.shift();
       if (!start) return;
       this.#left -= 1;
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        this.#left = this.#options.startsPerInterval;
-        this.#begin();
-      }, this.#options.intervalMs);
+      this.#refillLater();
       start();
     }
+  }
+
+  #refillLater(): void {
+    if (this.#refilling) return;
+    this.#refilling = true;
+    setTimeout(() => {
+      this.#refilling = false;
+      this.#left = this.#options.startsPerInterval;
+      this.#begin();
+    }, this.#options.intervalMs);
   }
 }

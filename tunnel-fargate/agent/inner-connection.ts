@@ -28,12 +28,13 @@ export const maxRequests = 250;
  */
 export async function openInnerConnection(options: Options): Promise<ClientHttp2Session> {
   const socket = await openPinnedTls(options);
+  if (socket.destroyed) throw broken(socket.errored);
   const connection = connectHttp2('https://kubernetes.default.svc', {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: requestWindow },
-    // Node's own count, in MB, refuses further streams (ENHANCE_YOUR_CALM). The windows bound what stalled requests
-    // hold, so it is set where all of them may stall without hindering the next.
-    maxSessionMemory: 10,
+    // In MB. Beyond it Node refuses the peer's answers with ENHANCE_YOUR_CALM; what counts is what waits to be sent,
+    // and 250 stalled uploads must not make the next request fail.
+    maxSessionMemory: 64,
   });
   // Streams are held back one by one by their own windows; the connection's must not be what they share.
   connection.once('connect', () => connection.setLocalWindowSize(8 * requestWindow));
@@ -53,7 +54,7 @@ function settingsOf(connection: ClientHttp2Session, timeoutMs: number): Promise<
       clearTimeout(timer);
       resolve();
     });
-    connection.on('error', (error) => (failure ??= error));
+    connection.on('error', (error: Error) => void (failure ??= error));
     connection.once('close', () => {
       clearTimeout(timer);
       reject(broken(failure));

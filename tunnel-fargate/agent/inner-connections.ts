@@ -75,10 +75,7 @@ export class InnerConnections {
     this.#connections.add(connection);
     session.once('close', forget);
     // The peer takes no new streams here; those that run may end.
-    session.once('goaway', () => {
-      forget();
-      session.close();
-    });
+    session.once('goaway', () => session.close());
     // Each stream gets the error too; the connection's own would end the process if nobody listened.
     session.on('error', forget);
   }

@@ -41,7 +41,7 @@ export function acceptTls(
   stream: Duplex,
   { context, timeoutMs, requestCert, alpn }: Options,
 ): Promise<TLSSocket> {
-  const socket = new TLSSocket(stream as ConstructorParameters<typeof TLSSocket>[0], {
+  const socket = new TLSSocket(stream, {
     isServer: true,
     secureContext: context,
     requestCert: requestCert ?? false,
@@ -53,7 +53,7 @@ export function acceptTls(
   return new Promise((resolve, reject) => {
     let failure: Error | undefined;
     const timer = setTimeout(() => socket.destroy(new Error('the TLS handshake took too long')), timeoutMs);
-    socket.on('error', (error) => (failure ??= error));
+    socket.on('error', (error: Error) => void (failure ??= error));
     socket.once('secure', () => {
       clearTimeout(timer);
       resolve(socket);

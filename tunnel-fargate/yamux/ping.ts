@@ -8,7 +8,7 @@ export type PingOptions = {
   /** Our own pings, ms; undefined: none but those of ping(). */
   intervalMs: number | undefined;
   timeoutMs: number;
-  /** How long the peer's pings wait for their answer, ms: it sends its next one only then (protocol/tunnel.md 1). */
+  /** How long the peer's pings wait for their answer, ms: it sends its next one only then (tunnel.md 1). */
   pongDelayMs: number;
   now: () => number;
   send: (frame: Buffer) => void;

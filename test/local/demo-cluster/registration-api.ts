@@ -8,7 +8,7 @@ import * as x509 from '@peculiar/x509';
 import { hintCertificate, TestCa, tunnelName } from './tunnel-server.ts';
 
 export type Received = { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown> };
-/** What the API does with a request: answer as api.md says, answer something else, or cut the connection. */
+/** What the API does with a request: answer as the API does, answer something else, or cut the connection. */
 export type Behaviour =
   'register' | 'cut' | { status: number; body: unknown; headers?: Record<string, string> };
 

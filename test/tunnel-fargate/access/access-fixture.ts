@@ -53,7 +53,13 @@ export type Cluster = {
 
 export type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
-export async function startCluster(serve: Serve, id = clusterId, tenant = tenantId): Promise<Cluster> {
+/** `through`: puts something between the link and the cluster, from the cluster's port to its own. */
+export async function startCluster(
+  serve: Serve,
+  id = clusterId,
+  tenant = tenantId,
+  through: (port: number) => Promise<number> = (port) => Promise.resolve(port),
+): Promise<Cluster> {
   const seen: IncomingHttpHeaders[] = [];
   const server = createServer();
   server.on('session', (session) => session.on('error', () => undefined));
@@ -64,7 +70,7 @@ export async function startCluster(serve: Serve, id = clusterId, tenant = tenant
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const session = connect(`http://127.0.0.1:${await through((server.address() as AddressInfo).port)}`);
   session.on('error', () => undefined);
   return {
     seen,
@@ -89,6 +95,7 @@ export const echo: Serve = (stream, headers) => {
   const chunks: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   stream.on('end', () => {
+    if (stream.destroyed) return;
     stream.respond({ ':status': 200, 'content-type': 'application/json' });
     stream.end(JSON.stringify({ path: headers[':path'], body: Buffer.concat(chunks).toString() }));
   });

@@ -87,25 +87,6 @@ describe('the access side', () => {
     });
   });
 
-  test('refuses two Authorization headers rather than choose one', async () => {
-    const session = access.session();
-    const stream = session.request([
-      'accept',
-      '*/*',
-      ':path',
-      pods,
-      'authorization',
-      'Bearer viewer',
-      'authorization',
-      'Bearer owner',
-    ]);
-    const [headers] = await new Promise<[Record<string, unknown>]>((resolve) =>
-      stream.once('response', (head) => resolve([head])),
-    );
-    expect(headers[':status']).toBe(401);
-    session.destroy();
-  });
-
   test('shows nobody which clusters other tenants have: own answers, all else is the same 404', async () => {
     const answers = await Promise.all([
       access.h2(at('/api/v1/pods', otherClusterId), { token: 'owner' }),

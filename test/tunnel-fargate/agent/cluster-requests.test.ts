@@ -4,7 +4,7 @@ import type { ClientHttp2Stream } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { ClusterLink } from '../../../tunnel-fargate/agent/cluster-link.ts';
 import { TestGuardian } from '../guardian.ts';
-import { type Fixture, startTunnel, until } from '../tunnel-fixture.ts';
+import { closing, type Fixture, startTunnel, until } from '../tunnel-fixture.ts';
 
 describe('requests into a cluster', () => {
   let tunnel: Fixture;
@@ -58,13 +58,15 @@ describe('requests into a cluster', () => {
   test('are refused with 429 TOO_MANY_REQUESTS when all connections are full', async () => {
     await connect({ maxConcurrentStreams: 2, serve: (stream) => stream.respond({ ':status': 200 }) });
     const link = await tunnel.link();
-    const streams = [await open(link, '/first')];
+    const first = await open(link, '/first');
+    const streams = [first];
     for (let index = 1; index < 8; index += 1) streams.push(await open(link, '/held'));
     await expect(link.request({ ':path': '/more' }, { endStream: true })).rejects.toMatchObject({
       code: 'TOO_MANY_REQUESTS',
     });
-    streams[0]?.close();
-    await once(streams[0] as ClientHttp2Stream, 'close');
+    const gone = closing(first);
+    first.close();
+    await gone;
     streams.push(await open(link, '/freed'));
     for (const stream of streams) stream.destroy();
   });

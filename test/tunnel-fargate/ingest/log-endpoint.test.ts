@@ -91,6 +91,16 @@ describe('what a cluster sends', () => {
     expect(await guardian.session.ping()).toBeGreaterThan(0);
   });
 
+  test('a length beyond the limit is refused before the body comes', async () => {
+    const socket = await guardian.logStream();
+    socket.write(
+      `POST /api/v1/flows/bulk HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: ${maxBodyBytes + 1}\r\n\r\n`,
+    );
+    const [head] = (await once(socket, 'data')) as [Buffer];
+    expect(head.toString()).toMatch(/^HTTP\/1\.1 413 /);
+    socket.destroy();
+  });
+
   test('a body without a length is cut off at the limit with 413, one of exactly the limit is taken', async () => {
     const socket = await guardian.logStream();
     socket.write(
