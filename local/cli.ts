@@ -2,9 +2,9 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { localIssuer } from './identity-provider/issuer.ts';
-import { invokeOperator } from './stack/laptop.ts';
-import { readState } from './stack/state.ts';
+import { idToken } from './identity-provider/id-token.ts';
+import { invokeOperator } from './stack/operator.ts';
+import { readState, standardDirectory } from './stack/state.ts';
 import { demoOwner, ensureTenant } from './stack/tenant.ts';
 
 class NotRunning extends Error {
@@ -14,7 +14,9 @@ class NotRunning extends Error {
 const program = new Command('npm run local --')
   .description('Acts on the laptop stack.')
   .addOption(
-    new Option('--data <directory>', 'where it keeps everything').env('CATTERY_DATA').default('.local'),
+    new Option('--data <directory>', 'where it keeps everything')
+      .env('CATTERY_DATA')
+      .default(standardDirectory),
   )
   .showHelpAfterError();
 
@@ -35,8 +37,13 @@ program
   .argument('[email]', 'whose', demoOwner.ownerEmail)
   .action(async (email: string) => {
     const { stack } = await state();
-    const issuer = await localIssuer(stack.apiUrl, path.join(directory(), 'identity-provider'));
-    process.stdout.write(`${await issuer.idToken(email, 3_600)}\n`);
+    const token = await idToken({
+      apiUrl: stack.apiUrl,
+      directory: path.join(directory(), 'identity-provider'),
+      email,
+      ttlSeconds: 3_600,
+    });
+    process.stdout.write(`${token}\n`);
   });
 
 program

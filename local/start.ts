@@ -5,8 +5,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { apiClient } from './stack/api-client.ts';
 import { claimAddresses, portSettings } from './stack/addresses.ts';
 import { startDemoCluster } from './stack/demo.ts';
-import { invokeOperator, startLaptop } from './stack/laptop.ts';
-import { removeState, type StackState, writeState } from './stack/state.ts';
+import { startLaptop } from './stack/laptop.ts';
+import { invokeOperator } from './stack/operator.ts';
+import { removeState, type StackState, standardDirectory, writeState } from './stack/state.ts';
 import { demoOwner, ensureTenant } from './stack/tenant.ts';
 import { welcome } from './stack/welcome.ts';
 
@@ -39,7 +40,9 @@ const command = new Command('npm start --')
   .addOption(portOption('access', "port of the users' way into clusters"))
   .addOption(portOption('tunnel', "port of the clusters' tunnels"))
   .addOption(
-    new Option('--data <directory>', 'where everything is kept').env('CATTERY_DATA').default('.local'),
+    new Option('--data <directory>', 'where everything is kept')
+      .env('CATTERY_DATA')
+      .default(standardDirectory),
   )
   .parse();
 
@@ -115,7 +118,14 @@ async function start(): Promise<void> {
   if (options.demo) {
     progress('Connecting the demo cluster');
     const api = await apiClient(apiUrl, laptop.caFile, tenant.adminToken);
-    const demo = await startDemoCluster({ directory, apiUrl, caFile: laptop.caFile, api, onExit: progress });
+    const demo = await startDemoCluster({
+      directory,
+      apiUrl,
+      tunnelAddress,
+      caFile: laptop.caFile,
+      api,
+      onExit: progress,
+    });
     stops.push(() => demo.stop());
     demoClusterId = demo.clusterId;
   }

@@ -87,8 +87,14 @@ export function startEmitter(options: EmitterOptions): Emitter {
   let sequence = 0;
   let delivered = 0;
 
-  function attempt(body: string): Promise<number> {
-    const turn = lock.then(async () => post(options.open(), options.roots, body, signal));
+  /** The status, or 'skipped' where a newer push got through before this one had its turn. */
+  function attempt(body: string, mine: number): Promise<number | 'skipped'> {
+    const turn = lock.then(async () => {
+      if (delivered > mine) return 'skipped';
+      const status = await post(options.open(), options.roots, body, signal);
+      if (status === 200) delivered = Math.max(delivered, mine);
+      return status;
+    });
     lock = turn.catch(() => undefined);
     return turn;
   }
@@ -99,16 +105,13 @@ export function startEmitter(options: EmitterOptions): Emitter {
     const retries = options.retries ?? 15;
     let wait = options.retryMs ?? 1000;
     for (let attempts = 1; ; attempts++) {
-      const status = await attempt(body).catch(() => 0);
-      if (status === 200) {
-        delivered = Math.max(delivered, mine);
-        return { outcome: 'delivered', attempts };
-      }
+      const outcome = await attempt(body, mine).catch(() => 0);
+      if (outcome === 200) return { outcome: 'delivered', attempts };
+      if (outcome === 'skipped') return { outcome: 'skipped', attempts: attempts - 1 };
       if (signal.aborted) return { outcome: 'stopped', attempts };
       if (attempts > retries) return { outcome: 'dropped', attempts };
       await delay(wait, undefined, { signal }).catch(() => undefined);
       wait = Math.min(wait * 2, options.retryLimitMs ?? 30_000);
-      if (delivered > mine) return { outcome: 'skipped', attempts };
     }
   }
 

@@ -189,7 +189,8 @@ export function startProxy(options: ProxyOptions): Proxy {
   function serve(stream: Duplex): void {
     streams.add(stream);
     stream.on('close', () => streams.delete(stream));
-    // No half-close: once the server's side ends, Guardian closes its own, whatever was still to be said.
+    // No half-close: once the server's side ends, Guardian closes its own, whatever was still to be said
+    // (with FIN here, or RST where an answer was being written).
     stream.on('end', () => stream.end(() => stream.destroy()));
     tls.emit('connection', stream);
     ignoreErrors(stream);

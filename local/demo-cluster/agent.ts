@@ -72,6 +72,7 @@ export function startAgent(options: AgentOptions): DemoAgent {
   const stopped = new AbortController();
   const { signal } = stopped;
   let state: AgentState = { phase: 'dialling', since: now() };
+  let sessionBegan = -Infinity;
   let current: { session: YamuxSession; socket: TLSSocket } | undefined;
 
   const proxy = startProxy({
@@ -137,6 +138,7 @@ export function startAgent(options: AgentOptions): DemoAgent {
     current = { session, socket };
     session.on('stream', (stream) => proxy.serve(stream));
     enter('connected');
+    sessionBegan = performance.now();
     void keepAlive(session, over.signal);
     const reason = await new Promise<string>((resolve) => {
       session.on('close', (error) => resolve(error ? `${error.code}: ${error.message}` : 'closed'));
@@ -152,10 +154,8 @@ export function startAgent(options: AgentOptions): DemoAgent {
       enter('dialling', reason);
       const pause = { ms: options.redialIntervalMs ?? 5000 };
       try {
-        const socket = await dial();
-        const begun = performance.now();
-        reason = await runSession(socket);
-        pause.ms = Math.max(0, (options.sessionIntervalMs ?? 2000) - (performance.now() - begun));
+        reason = await runSession(await dial());
+        pause.ms = Math.max(0, (options.sessionIntervalMs ?? 2000) - (performance.now() - sessionBegan));
       } catch (error) {
         reason = reasonOf(error);
       }

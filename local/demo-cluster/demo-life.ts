@@ -1,6 +1,6 @@
 import type { JsonObject, KubeObject } from './kube-json.ts';
 import { listAt, numberAt, objectAt, stringsAt, textAt } from './kube-json.ts';
-import { nodeFor, podOf, runningStatus } from './demo-objects.ts';
+import { demoLabel, nodeFor, podOf, runningStatus, stamp as stampOf } from './demo-pod.ts';
 import type { PodLogs } from './kube-api-log.ts';
 import { resourceOf } from './kube-api-resource.ts';
 import type { KubeStore } from './kube-api-store.ts';
@@ -35,10 +35,7 @@ export function startLife(options: LifeOptions): Life {
   const { store, logs } = options;
   const now = options.now ?? (() => new Date());
   const eventLimit = options.eventLimit ?? 60;
-  const stamp = () =>
-    now()
-      .toISOString()
-      .replace(/\.\d+Z$/, 'Z');
+  const stamp = () => stampOf(now());
   let count = 0;
   let eventCount = 0;
 
@@ -51,7 +48,7 @@ export function startLife(options: LifeOptions): Life {
       metadata: {
         name: `${name}.${now().getTime().toString(16)}.${++eventCount}`,
         namespace: namespace ?? 'default',
-        labels: { 'cattery.dev/demo': 'true' },
+        labels: demoLabel,
       },
       involvedObject: {
         apiVersion: object.apiVersion,

@@ -1,4 +1,9 @@
+import type { Http2ServerResponse } from 'node:http2';
+import { objectAt, textAt } from './kube-json.ts';
+import type { ResourcePath } from './kube-api-request.ts';
+import { beginStream } from './kube-api-response.ts';
 import { KubeError } from './kube-api-status.ts';
+import type { KubeStore } from './kube-api-store.ts';
 
 type Line = { at: Date; text: string };
 type Follower = (line: Line) => void;
@@ -52,7 +57,7 @@ function wholeNumber(query: URLSearchParams, name: string): number | undefined {
 }
 
 /** The lines a `…/log` query selects and how each is written (`timestamps`), `limitBytes` not yet applied. */
-export function selectLines(
+function selectLines(
   lines: Line[],
   query: URLSearchParams,
   now: Date,
@@ -71,6 +76,56 @@ export function selectLines(
 }
 
 /** `limitBytes` of the query, or undefined. */
-export function byteLimit(query: URLSearchParams): number | undefined {
+function byteLimit(query: URLSearchParams): number | undefined {
   return wholeNumber(query, 'limitBytes');
+}
+
+export type LogRequest = {
+  store: KubeStore;
+  logs: PodLogs;
+  path: ResourcePath & { name: string };
+  query: URLSearchParams;
+  response: Http2ServerResponse;
+  now: Date;
+};
+
+/** `GET …/pods/{name}/log`, with `follow=true` until the pod or the reader is gone. @throws KubeError before the first byte */
+export function serveLog(request: LogRequest): void {
+  const { store, logs, path, response, query, now } = request;
+  const pod = store.get(path.resource, path.namespace, path.name);
+  const namespace = path.namespace ?? '';
+  const known = objectAt(pod, 'spec').containers;
+  const names = Array.isArray(known) ? known.map((entry) => textAt(entry, 'name')) : [];
+  const container = query.get('container') ?? names[0] ?? '';
+  if (!names.includes(container)) {
+    throw new KubeError('BadRequest', `container ${container} is not valid for pod ${path.name}`);
+  }
+  const { text, write } = selectLines(logs.linesOf(namespace, path.name), query, now);
+  let left = byteLimit(query) ?? Infinity;
+  const put = (line: string) => {
+    const bytes = Buffer.from(line).subarray(0, left);
+    left -= bytes.length;
+    const flowing = response.write(bytes);
+    if (left <= 0) response.end();
+    return flowing;
+  };
+  beginStream(response, 'text/plain');
+  for (const line of text) if (left > 0) put(line);
+  if (query.get('follow') !== 'true' || query.get('previous') === 'true') {
+    response.end();
+    return;
+  }
+  // A follower that does not read is cut off rather than kept in memory.
+  let lagging = 0;
+  response.on('drain', () => (lagging = 0));
+  const stop = logs.follow(namespace, path.name, (line) => {
+    if (left > 0 && !put(write(line)) && ++lagging > 1000) response.destroy();
+  });
+  const gone = store.subscribe(path.resource, ({ type, object }) => {
+    if (type === 'DELETED' && object.metadata.uid === pod.metadata.uid) response.end();
+  });
+  response.on('close', () => {
+    stop();
+    gone();
+  });
 }

@@ -6,6 +6,7 @@ import { KubeError } from './kube-api-status.ts';
  * numbers are those of the API's published .proto files; only what such commands write is known here.
  */
 type Scalar = 'string' | 'int' | 'bool' | 'strings' | 'map' | 'int-or-string' | 'ignored';
+// eslint-disable-next-line @typescript-eslint/consistent-indexed-object-style -- a Record cannot refer to itself
 type Message = {
   readonly [field: number]: [name: string, type: Scalar | Message | [Message], keepZero?: 'keep-zero'];
 };

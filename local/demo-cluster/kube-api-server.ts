@@ -5,11 +5,11 @@ import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from
 import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { JsonObject, KubeObject } from './kube-json.ts';
-import { objectAt, textAt } from './kube-json.ts';
+import { objectAt } from './kube-json.ts';
 import { makeServerCertificate } from './kube-api-certificate.ts';
 import { aggregated, groupDocument, legacyCore, legacyGroups, resourceList } from './kube-api-discovery.ts';
 import { listObjects } from './kube-api-list.ts';
-import { byteLimit, PodLogs, selectLines } from './kube-api-log.ts';
+import { PodLogs, serveLog } from './kube-api-log.ts';
 import { openApi } from './kube-api-openapi.ts';
 import type { ResourcePath } from './kube-api-request.ts';
 import {
@@ -22,11 +22,9 @@ import {
   readText,
 } from './kube-api-request.ts';
 import type { Resource } from './kube-api-resource.ts';
-import { beginStream } from './kube-api-response.ts';
 import { KubeError, noSuchPath } from './kube-api-status.ts';
 import { KubeStore } from './kube-api-store.ts';
 import { isList, partialOf, tableOf } from './kube-api-table.ts';
-import type { NamedPath } from './kube-api-verbs.ts';
 import {
   createObject,
   deleteCollection,
@@ -132,46 +130,6 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
     });
   }
 
-  function serveLog(call: Call, path: NamedPath): void {
-    const { response, query } = call;
-    const pod = store.get(path.resource, path.namespace, path.name);
-    const namespace = path.namespace ?? '';
-    const known = objectAt(pod, 'spec').containers;
-    const names = Array.isArray(known) ? known.map((entry) => textAt(entry, 'name')) : [];
-    const container = query.get('container') ?? names[0] ?? '';
-    if (!names.includes(container)) {
-      throw new KubeError('BadRequest', `container ${container} is not valid for pod ${path.name}`);
-    }
-    const { text, write } = selectLines(logs.linesOf(namespace, path.name), query, now());
-    let left = byteLimit(query) ?? Infinity;
-    const put = (line: string) => {
-      const bytes = Buffer.from(line).subarray(0, left);
-      left -= bytes.length;
-      const flowing = response.write(bytes);
-      if (left <= 0) response.end();
-      return flowing;
-    };
-    beginStream(response, 'text/plain');
-    for (const line of text) if (left > 0) put(line);
-    if (query.get('follow') !== 'true' || query.get('previous') === 'true') {
-      response.end();
-      return;
-    }
-    // A follower that does not read is cut off rather than kept in memory.
-    let lagging = 0;
-    response.on('drain', () => (lagging = 0));
-    const stop = logs.follow(namespace, path.name, (line) => {
-      if (left > 0 && !put(write(line)) && ++lagging > 1000) response.destroy();
-    });
-    const gone = store.subscribe(path.resource, ({ type, object }) => {
-      if (type === 'DELETED' && object.metadata.uid === pod.metadata.uid) response.end();
-    });
-    response.on('close', () => {
-      stop();
-      gone();
-    });
-  }
-
   async function serveResource(call: Call, path: ResourcePath): Promise<void> {
     const { request, query, response } = call;
     const { resource, name, subresource } = path;
@@ -201,7 +159,8 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
       else throw notAllowed();
     } else {
       const named = { ...path, name };
-      if (method === 'GET' && subresource === 'log') serveLog(call, named);
+      if (method === 'GET' && subresource === 'log')
+        serveLog({ store, logs, path: named, query, response, now: now() });
       else if (subresource === 'log') throw notAllowed();
       else if (method === 'GET') answer(getObject(store, named));
       else if (method === 'PUT') answer(updateObject(store, named, query, await readObject(request)));

@@ -84,6 +84,8 @@ export class FunctionRunner {
   }
 
   #take(pool: Pool): Promise<FunctionProcess> {
+    // A process that starts now would outlive `close`.
+    if (this.#closed) return Promise.reject(new Error('The functions have been stopped.'));
     for (let idle = pool.idle.pop(); idle; idle = pool.idle.pop()) {
       if (!idle.exited) return Promise.resolve(idle);
       this.#environments.delete(idle);

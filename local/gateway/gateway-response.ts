@@ -51,12 +51,15 @@ export function sendGatewayResponse(
     /\$(context\.[A-Za-z.]+[A-Za-z])/g,
     (match, name: string) => variables[name] ?? match,
   );
-  response.writeHead(custom?.status ?? standard, {
+  response.statusCode = custom?.status ?? standard;
+  const headers = {
     'content-type': custom?.contentType ?? 'application/json',
     'x-amzn-requestid': requestId,
     'x-amzn-errortype': error.type,
     ...custom?.headers,
     'content-length': Buffer.byteLength(body),
-  });
+  };
+  // One by one: names differ in case, and the template's own win.
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.end(body);
 }

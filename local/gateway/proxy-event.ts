@@ -23,7 +23,7 @@ type Parts = {
 export function proxyEvent(parts: Parts): APIGatewayProxyEvent {
   const { request, api, method, query, body, now } = parts;
   const headers = headersOf(request);
-  const binary = isBinary(api.binaryMediaTypes, headers['content-type']?.[0] ?? headers['Content-Type']?.[0]);
+  const binary = isBinary(api.binaryMediaTypes, request.headers['content-type']);
   const keys = [...new Set(query.keys())];
   return {
     resource: method.resource,

@@ -1,91 +1,121 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import type { RequestListener } from 'node:http';
-import path from 'node:path';
-import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
-import { Provider } from 'oidc-provider';
-import { writePrivateFile } from '../aws/private-file.ts';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { type Configuration, Provider } from 'oidc-provider';
+import { claimsOf } from './account.ts';
+import { grantStore } from './grant-store.ts';
+import { audience, issuerOf, issuerPath } from './id-token.ts';
+import { isSignIn, signIn, signInPath } from './sign-in.ts';
+import { signInErrorPage } from './sign-in-page.ts';
+import { ensureSigningKey } from './signing-key.ts';
 
-/** Where the issuer is mounted on the API's port. */
-export const issuerPath = '/oidc';
-export const audience = 'cattery-laptop';
+const daySeconds = 86_400;
+
+type Options = {
+  readonly apiUrl: string;
+  /** Where the signing key is kept. */
+  readonly directory: string;
+  /** What the sign-in page suggests. */
+  readonly suggestedAddress: string;
+  /** Told of every failure that is the issuer's own. */
+  readonly onError: (error: Error) => void;
+};
 
 export type LocalIssuer = {
   /** As in `iss`. */
   readonly issuer: string;
+  /** Answers what begins with `issuerPath`. */
   readonly listener: RequestListener;
-  /** An ID token for the address, as a sign-in gives it, good for `ttlSeconds`. */
-  idToken(email: string, ttlSeconds: number): Promise<string>;
 };
 
 /**
- * The laptop's OIDC issuer: discovery, JWKS and the authorization code flow with PKCE. Anybody who reaches it may sign
- * in with any address, without a password: it stands for a company's identity provider and protects nothing.
+ * The laptop's OIDC issuer: discovery, JWKS and the authorization code flow with PKCE for an application on loopback.
+ * Anybody who reaches it may sign in with any address, without a password: it stands for a company's identity provider
+ * and protects nothing.
  */
-export async function localIssuer(baseUrl: string, directory: string): Promise<LocalIssuer> {
-  const issuer = `${baseUrl}${issuerPath}`;
-  const jwk = await signingKey(path.join(directory, 'signing-key.json'));
-  const key = await importJWK(jwk, 'RS256');
+export async function localIssuer({
+  apiUrl,
+  directory,
+  suggestedAddress,
+  onError,
+}: Options): Promise<LocalIssuer> {
+  const issuer = issuerOf(apiUrl);
   const provider = new Provider(issuer, {
-    jwks: { keys: [jwk] },
-    cookies: { keys: [randomUUID()] },
-    clients: [
-      {
-        client_id: audience,
-        token_endpoint_auth_method: 'none',
-        application_type: 'native',
-        grant_types: ['authorization_code', 'refresh_token'],
-        response_types: ['code'],
-        redirect_uris: ['http://127.0.0.1/callback', 'http://localhost/callback'],
-      },
-    ],
-    claims: { openid: ['sub'], email: ['email', 'email_verified'] },
-    conformIdTokenClaims: false,
-    pkce: { required: () => true },
-    features: { devInteractions: { enabled: true } },
-    ttl: {
-      IdToken: 3_600,
-      AccessToken: 3_600,
-      Grant: 86_400,
-      Session: 86_400,
-      Interaction: 3_600,
-      RefreshToken: 86_400,
+    ...configuration,
+    jwks: { keys: [await ensureSigningKey(directory)] },
+    cookies: {
+      keys: [randomUUID()],
+      long: { path: issuerPath, httpOnly: true, sameSite: 'lax' },
+      short: { httpOnly: true, sameSite: 'lax' },
     },
-    findAccount: (_context, id) => ({ accountId: id, claims: () => claimsOf(id) }),
+    adapter: grantStore(),
   });
-  provider.proxy = false;
-  const callback = provider.callback();
+  provider.on('server_error', (_context, error) => onError(error));
+  const protocol = provider.callback();
+  const answerSignIn = signIn(provider, suggestedAddress);
+
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { url = '/' } = request;
+    if (isSignIn(url)) return answerSignIn(request, response);
+    // As a framework's mount does: the provider derives its own URLs from what was cut off.
+    Object.assign(request, { originalUrl: url, baseUrl: issuerPath });
+    request.url = url.slice(issuerPath.length) || '/';
+    await protocol(request, response);
+  };
 
   return {
     issuer,
     listener: (request, response) => {
-      // As a framework's mount does: the provider derives its own URLs from what was cut off.
-      Object.assign(request, { originalUrl: request.url, baseUrl: issuerPath });
-      request.url = (request.url ?? '/').slice(issuerPath.length) || '/';
-      void callback(request, response);
+      answer(request, response).catch((error: unknown) => {
+        onError(error instanceof Error ? error : new Error(String(error)));
+        const { status, headers, body } = signInErrorPage(500, 'The issuer failed.');
+        if (response.headersSent) response.destroy();
+        else response.writeHead(status, headers).end(body);
+      });
     },
-    idToken: (email, ttlSeconds) =>
-      new SignJWT({ ...claimsOf(email) })
-        .setProtectedHeader({ alg: 'RS256', kid: jwk.kid ?? '' })
-        .setIssuer(issuer)
-        .setAudience(audience)
-        .setIssuedAt()
-        .setExpirationTime(`${ttlSeconds}s`)
-        .sign(key),
   };
 }
 
-/** The address is the subject, so that a sign-in by browser and a token made by the command line are one user. */
-const claimsOf = (address: string) => ({ sub: address, email: address, email_verified: true });
-
-async function signingKey(file: string): Promise<JWK> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as JWK;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  const { privateKey } = await generateKeyPair('RS256', { extractable: true });
-  const jwk: JWK = { ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: randomUUID() };
-  await writePrivateFile(file, JSON.stringify(jwk));
-  return jwk;
-}
+const configuration = {
+  clients: [
+    {
+      client_id: audience,
+      token_endpoint_auth_method: 'none',
+      // On loopback any port will do (RFC 8252 §7.3).
+      application_type: 'native',
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      redirect_uris: ['http://127.0.0.1/callback', 'http://localhost/callback'],
+    },
+  ],
+  responseTypes: ['code'],
+  scopes: ['openid', 'email'],
+  claims: { openid: ['sub'], email: ['email', 'email_verified'] },
+  // An ID token is the credential here, so it says by itself whose address it is.
+  conformIdTokenClaims: false,
+  pkce: { required: () => true },
+  features: {
+    devInteractions: { enabled: false },
+    dPoP: { enabled: false },
+    pushedAuthorizationRequests: { enabled: false },
+    resourceIndicators: { enabled: false },
+    rpInitiatedLogout: { enabled: false },
+  },
+  clientBasedCORS: () => false,
+  issueRefreshToken: (_context, client) => Promise.resolve(client.grantTypeAllowed('refresh_token')),
+  ttl: {
+    AccessToken: 3_600,
+    AuthorizationCode: 60,
+    Grant: daySeconds,
+    IdToken: 3_600,
+    Interaction: 3_600,
+    RefreshToken: daySeconds,
+    Session: daySeconds,
+  },
+  findAccount: (_context, id) => ({ accountId: id, claims: () => claimsOf(id) }),
+  interactions: { url: (_context, { uid }) => signInPath(uid) },
+  renderError(context, { error, error_description: description }) {
+    const { headers, body } = signInErrorPage(context.status, description ?? error);
+    context.set(headers as Record<string, string>);
+    context.body = body;
+  },
+} satisfies Configuration;

@@ -17,21 +17,28 @@ type Options = {
   readonly onExit?: (detail: string) => void;
   /** Told of every line that the process prints on stdout. */
   readonly onLine?: (line: string) => void;
+  readonly pauses?: RestartPauses;
 };
 
-/** Pause before a restart, doubled after each quick failure: what ECS does for a service's task. */
-const restartMs = { first: 250, longest: 5_000, settled: 10_000 };
+/** Milliseconds before a restart: `first`, doubled up to `longest`, and `first` again once a process lived for `settled`. */
+export type RestartPauses = { readonly first: number; readonly longest: number; readonly settled: number };
+
+/** What ECS does for a service's task, in less time. */
+const standardPauses: RestartPauses = { first: 250, longest: 5_000, settled: 10_000 };
 
 /** A process that is restarted when it ends, until it is stopped. */
 export class SupervisedProcess {
   readonly #options: Options;
+  readonly #pauses: RestartPauses;
   #child: ChildProcess | undefined;
   #restart: NodeJS.Timeout | undefined;
-  #pauseMs = restartMs.first;
+  #pauseMs: number;
   #stopping = false;
 
   constructor(options: Options) {
     this.#options = options;
+    this.#pauses = options.pauses ?? standardPauses;
+    this.#pauseMs = this.#pauses.first;
     this.#start();
   }
 
@@ -40,7 +47,7 @@ export class SupervisedProcess {
   }
 
   #start(): void {
-    const { file, environment, memoryMb, log, name, onExit, onLine } = this.#options;
+    const { file, environment, memoryMb, log, onLine } = this.#options;
     const startedAt = Date.now();
     const child = fork(
       path.join(import.meta.dirname, 'process-host.ts'),
@@ -55,14 +62,22 @@ export class SupervisedProcess {
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log, { end: false });
     if (onLine) followLines(child, onLine);
-    child.once('exit', (code, signal) => {
-      this.#child = undefined;
-      if (this.#stopping) return;
-      onExit?.(`${name} ended (${signal ?? `exit code ${code}`}); starting it again`);
-      if (Date.now() - startedAt > restartMs.settled) this.#pauseMs = restartMs.first;
-      this.#restart = setTimeout(() => this.#start(), this.#pauseMs);
-      this.#pauseMs = Math.min(this.#pauseMs * 2, restartMs.longest);
+    // A process that cannot be started has an error and no exit.
+    child.once('error', (error) => {
+      if (child.pid === undefined) this.#ended(error.message, startedAt);
     });
+    child.once('exit', (code, signal) => this.#ended(signal ?? `exit code ${code}`, startedAt));
+  }
+
+  #ended(detail: string, startedAt: number): void {
+    this.#child = undefined;
+    if (this.#stopping) return;
+    const { name, onExit } = this.#options;
+    onExit?.(`${name} ended (${detail}); starting it again`);
+    const { first, longest, settled } = this.#pauses;
+    if (Date.now() - startedAt > settled) this.#pauseMs = first;
+    this.#restart = setTimeout(() => this.#start(), this.#pauseMs);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, longest);
   }
 
   /** SIGTERM; again at 60 % of the stop timeout ("at once"); then SIGKILL. Resolves when the process is gone. */

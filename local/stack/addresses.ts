@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 export type PortName = 'api' | 'access' | 'tunnel';
 
@@ -20,6 +20,7 @@ export type Addresses = {
   readonly tunnelAddress: string;
 };
 
+/** A port that cannot be listened on; its message names the port and what moves it. */
 export class PortTakenError extends Error {
   constructor(name: PortName, port: number, detail: string) {
     const { flag, variable } = portSettings[name];
@@ -27,15 +28,40 @@ export class PortTakenError extends Error {
   }
 }
 
-/** Checks that each port can be listened on (0 picks a free one) and puts the addresses together. */
+/** A port held open, or why it cannot be. */
+export type Attempt = { readonly server: Server } | { readonly error: NodeJS.ErrnoException };
+export type TryListen = (host: string, port: number) => Promise<Attempt>;
+
+/** After a SIGKILL of a stack its children need a moment to notice and to let go of their ports. */
+const patienceMs = 3_000;
+
+/**
+ * Checks that each port can be listened on (0 picks a free one) and puts the addresses together. All three are held
+ * until the last is found, so that they differ.
+ */
 export async function claimAddresses(
   listen: string,
   advertise: string,
   wanted: Readonly<Record<PortName, number>>,
+  tryListen: TryListen = listenOnce,
 ): Promise<Addresses> {
+  const held: Server[] = [];
   const ports = { api: 0, access: 0, tunnel: 0 };
-  for (const name of ['api', 'access', 'tunnel'] as const)
-    ports[name] = await claim(name, listen, wanted[name]);
+  try {
+    const until = Date.now() + patienceMs;
+    for (const name of ['api', 'access', 'tunnel'] as const) {
+      const same = (['api', 'access'] as const).find(
+        (other) => other !== name && ports[other] === wanted[name],
+      );
+      if (same && wanted[name] !== 0)
+        throw new PortTakenError(name, wanted[name], `is the port of ${same}, too`);
+      const server = await claim(name, listen, wanted[name], until, tryListen);
+      held.push(server);
+      ports[name] = portOf(server);
+    }
+  } finally {
+    await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
   const host = advertise.includes(':') ? `[${advertise}]` : advertise;
   return {
     listen,
@@ -47,28 +73,35 @@ export async function claimAddresses(
   };
 }
 
-/** After a SIGKILL of a stack its children need a moment to notice and to let go of their ports. */
-const patienceMs = 3_000;
-
-async function claim(name: PortName, host: string, port: number): Promise<number> {
-  const until = Date.now() + patienceMs;
+async function claim(
+  name: PortName,
+  host: string,
+  port: number,
+  until: number,
+  tryListen: TryListen,
+): Promise<Server> {
   for (;;) {
-    const answer = await listenOnce(host, port);
-    if (typeof answer === 'number') return answer;
-    if (answer.code !== 'EADDRINUSE')
-      throw new PortTakenError(name, port, `cannot be opened on ${host} (${answer.code ?? answer.message})`);
+    const attempt = await tryListen(host, port);
+    if ('server' in attempt) return attempt.server;
+    const { code = attempt.error.message } = attempt.error;
+    if (code === 'EACCES') throw new PortTakenError(name, port, `may not be opened by this user (${code})`);
+    if (code !== 'EADDRINUSE')
+      throw new Error(`--listen ${host}: this machine cannot listen there (${code}).`);
     if (Date.now() > until) throw new PortTakenError(name, port, 'is taken');
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-function listenOnce(host: string, port: number): Promise<number | NodeJS.ErrnoException> {
+function listenOnce(host: string, port: number): Promise<Attempt> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', resolve);
-    server.listen({ host, port, exclusive: true }, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : port));
-    });
+    server.once('error', (error) => resolve({ error }));
+    server.listen({ host, port, exclusive: true }, () => resolve({ server }));
   });
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (typeof address !== 'object' || !address) throw new Error('The server listens on no port.');
+  return address.port;
 }

@@ -11,6 +11,8 @@ export const demoClusterName = 'demo';
 type Options = {
   readonly directory: string;
   readonly apiUrl: string;
+  /** Where its agent dials: a registration of an earlier run may name ports that have moved since. */
+  readonly tunnelAddress: string;
   readonly caFile: string;
   /** As the demo tenant's owner. */
   readonly api: ApiClient;
@@ -29,25 +31,23 @@ const clusterState = z.object({ state: z.string() });
 export async function startDemoCluster({
   directory,
   apiUrl,
+  tunnelAddress,
   caFile,
   api,
   onExit,
 }: Options): Promise<DemoCluster> {
   const own = path.join(directory, 'demo-cluster');
   await mkdir(own, { recursive: true, mode: 0o700 });
-  const known = await registeredId(own);
-  const stillThere = known !== undefined && (await api.get(`/v1/clusters/${known}`)).status === 200;
-  // Somebody disconnected it: it registers anew, with a new key.
-  if (known !== undefined && !stillThere) await rm(own, { recursive: true, force: true });
-  await mkdir(own, { recursive: true, mode: 0o700 });
+  const registered = await isRegistered(own, api);
   const tokenFile = path.join(own, 'registration-token');
-  if (!stillThere) await ensureToken(tokenFile, api);
+  if (!registered) await ensureToken(tokenFile, api);
 
   const supervised = new SupervisedProcess({
     name: 'The demo cluster',
     file: path.resolve(import.meta.dirname, '../demo-cluster/main.ts'),
     environment: {
       CATTERY_DEMO_API_URL: apiUrl,
+      CATTERY_DEMO_TUNNEL_ADDRESS: tunnelAddress,
       CATTERY_DEMO_DIRECTORY: own,
       CATTERY_DEMO_CA_FILE: caFile,
       CATTERY_DEMO_CLUSTER_NAME: demoClusterName,
@@ -64,6 +64,19 @@ export async function startDemoCluster({
     await supervised.stop();
     throw error;
   }
+}
+
+/** Whether the last run's registration holds; one that somebody disconnected is forgotten, its key included. */
+async function isRegistered(own: string, api: ApiClient): Promise<boolean> {
+  const clusterId = await registeredId(own);
+  if (clusterId === undefined) return false;
+  const { status } = await api.get(`/v1/clusters/${clusterId}`);
+  if (status === 200) return true;
+  if (status !== 404)
+    throw new Error(`The API does not say whether the demo cluster is registered (${status}).`);
+  await rm(own, { recursive: true });
+  await mkdir(own, { mode: 0o700 });
+  return false;
 }
 
 /**

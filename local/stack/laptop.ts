@@ -4,7 +4,6 @@ import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import path from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import pino from 'pino';
 import { TrustRepository } from '../../core/certificate/trust-repository.ts';
 import { documentClient } from '../../core/tenant/tenant-access.ts';
@@ -13,14 +12,17 @@ import { writePrivateFile } from '../aws/private-file.ts';
 import { FunctionRunner } from '../function/function-runner.ts';
 import { lambdaService } from '../function/lambda-service.ts';
 import { gateway } from '../gateway/gateway.ts';
-import { audience, issuerPath, type LocalIssuer, localIssuer } from '../identity-provider/issuer.ts';
+import { audience, issuerOf, issuerPath } from '../identity-provider/id-token.ts';
+import type { LocalIssuer } from '../identity-provider/issuer.ts';
 import { readAssembly } from '../template/assembly.ts';
 import { type Deployment, readDeployment } from '../template/deployment.ts';
 import { laptop } from '../template/intrinsics.ts';
 import { localAuthority } from '../tls/authority.ts';
 import type { Addresses } from './addresses.ts';
 import { startContainer } from './container.ts';
+import type { OperatorAccess } from './operator.ts';
 import { synthesise } from './synthesis.ts';
+import { demoOwner } from './tenant.ts';
 
 export type Laptop = {
   /** PEM file that verifies both HTTPS ports. */
@@ -32,17 +34,6 @@ export type Laptop = {
   readonly tunnelPid: () => number | undefined;
   /** Everything stopped, in at most about 4 s. */
   close(): Promise<void>;
-};
-
-export type OperatorAccess = {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly functionName: string;
-  readonly credentials: {
-    readonly accessKeyId: string;
-    readonly secretAccessKey: string;
-    readonly sessionToken: string;
-  };
 };
 
 type Options = {
@@ -67,20 +58,22 @@ export async function startLaptop({ directory, addresses, progress }: Options): 
       await mkdir(within(name), { recursive: true, mode: 0o700 });
 
     progress('Building the functions and reading the CDK app');
-    const [issuer, authority] = await Promise.all([
-      localIssuer(addresses.apiUrl, within('identity-provider')),
-      localAuthority(within('tls')),
+    const log = pino(
+      { base: null },
+      pino.destination({ dest: within('logs', 'aws.log'), sync: true, append: true }),
+    );
+    const [, issuer, authority] = await Promise.all([
       synthesise(within('cdk.out'), contextOf(addresses)),
+      startIssuer(addresses, within('identity-provider'), (error) =>
+        log.error({ error: error.stack }, 'the identity provider failed'),
+      ),
+      localAuthority(within('tls')),
     ]);
     const deployment = readDeployment(await readAssembly(within('cdk.out')));
     const authorityFile = within('tls', 'authority.pem');
     await writePrivateFile(authorityFile, authority.certificate);
 
     progress('Opening tables, buckets and keys');
-    const log = pino(
-      { base: null },
-      pino.destination({ dest: within('logs', 'aws.log'), sync: true, append: true }),
-    );
     const runner = new FunctionRunner({
       functions: deployment.functions,
       platformEnvironment: (spec) => ({
@@ -117,10 +110,7 @@ export async function startLaptop({ directory, addresses, progress }: Options): 
 
     progress('Starting the API and the tunnel server');
     const { certificate: cert, key } = await authority.issue(hostsOf(addresses));
-    const api = createServer(
-      { cert, key },
-      apiListener(deployment, runner, issuer),
-    );
+    const api = createServer({ cert, key }, apiListener(deployment, runner, issuer));
     await listen(api, addresses);
     stops.push(() => closeServer(api));
     const container = await startContainer({
@@ -159,39 +149,24 @@ export async function startLaptop({ directory, addresses, progress }: Options): 
   }
 }
 
-/** Invokes the operator function by IAM; throws what the function threw. */
-export async function invokeOperator(
-  access: OperatorAccess,
-  event: unknown,
-): Promise<Record<string, unknown>> {
-  const lambda = new LambdaClient({
-    endpoint: access.endpoint,
-    region: access.region,
-    credentials: access.credentials,
-  });
-  try {
-    const { Payload, FunctionError } = await lambda.send(
-      new InvokeCommand({ FunctionName: access.functionName, Payload: JSON.stringify(event) }),
-    );
-    const answer = JSON.parse(Buffer.from(Payload ?? []).toString('utf8') || 'null') as Record<
-      string,
-      unknown
-    >;
-    if (FunctionError) throw new Error(`The operator function failed: ${String(answer.errorMessage)}`);
-    return answer;
-  } finally {
-    lambda.destroy();
-  }
-}
-
 /** The CDK context that puts the laptop's addresses where AWS would put its own. */
 const contextOf = (addresses: Addresses): Record<string, string> => ({
   apiUrl: addresses.apiUrl,
   accessUrl: addresses.accessUrl,
   tunnelAddress: addresses.tunnelAddress,
-  oidcIssuer: `${addresses.apiUrl}${issuerPath}`,
+  oidcIssuer: issuerOf(addresses.apiUrl),
   oidcAudience: audience,
 });
+
+/** Its library takes a fifth of a second or more to load: imported here, that passes while the CDK app runs. */
+async function startIssuer(
+  { apiUrl }: Addresses,
+  directory: string,
+  onError: (error: Error) => void,
+): Promise<LocalIssuer> {
+  const { localIssuer } = await import('../identity-provider/issuer.ts');
+  return localIssuer({ apiUrl, directory, suggestedAddress: demoOwner.ownerEmail, onError });
+}
 
 /** What Lambda and Fargate add to the template's environment. */
 function platformEnvironment(

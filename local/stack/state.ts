@@ -3,6 +3,9 @@ import path from 'node:path';
 import * as z from 'zod';
 import { writePrivateFile } from '../aws/private-file.ts';
 
+/** Where the stack keeps everything unless told otherwise. */
+export const standardDirectory = '.local';
+
 /** `.local/stack.json`: what scripts and checks need of a running stack; removed when it stops. */
 export const stackState = z.object({
   apiUrl: z.string(),

@@ -1,12 +1,13 @@
 import path from 'node:path';
-import type { StackState } from './state.ts';
+import { type StackState, standardDirectory } from './state.ts';
 
 type Surroundings = { readonly issuer: string; readonly email: string; readonly directory: string };
 
 /** What `npm start` prints when all is up: where things are, who signs in, and commands to try, ready to paste. */
 export function welcome(state: StackState, { issuer, email, directory }: Surroundings): string {
   const stack = path.join(directory, 'stack.json');
-  const kubeconfig = path.join(directory, 'kubeconfig');
+  const kubeconfig = shellWord(path.join(directory, 'kubeconfig'));
+  const token = `npm run --silent local --${directory === standardDirectory ? '' : ` --data ${shellWord(directory)}`} token`;
   const lines = [
     '',
     'Cattery is up.',
@@ -15,31 +16,31 @@ export function welcome(state: StackState, { issuer, email, directory }: Surroun
     `  Access     ${state.accessUrl}`,
     `  Tunnel     ${state.tunnelAddress}`,
     `  CA         ${state.caFile}`,
-    `  Sign-in    ${email}, no password (${issuer}); npm run local -- token prints an ID token`,
+    `  Sign-in    ${email}, no password (${issuer})`,
     `  All of it  ${stack}, with an owner's API key for 24 h`,
     '',
     'In another terminal:',
     '',
-    `  CA=${state.caFile} API=${state.apiUrl}`,
-    '  TOKEN=$(npm run --silent local -- token)',
+    `  CA=${shellWord(state.caFile)} API=${state.apiUrl}`,
+    `  TOKEN=$(${token})`,
     '',
   ];
   if (state.demoClusterId !== null) {
     const cluster = state.demoClusterId;
     lines.push(
       '  # the demo cluster, through its tunnel, with kubectl',
-      `  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" "$API/v1/clusters/${cluster}/kubeconfig?embed=token" > ${kubeconfig}`,
+      `  curl -s --cacert "$CA" -H "Authorization: Bearer $TOKEN" "$API/v1/clusters/${cluster}/kubeconfig?embed=token" > ${kubeconfig}`,
       `  kubectl --kubeconfig ${kubeconfig} get pods -A`,
       `  kubectl --kubeconfig ${kubeconfig} get pods -A --watch`,
       '',
       '  # the same with curl',
-      `  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" ${state.accessUrl}/clusters/${cluster}/api/v1/pods`,
+      `  curl -s --cacert "$CA" -H "Authorization: Bearer $TOKEN" ${state.accessUrl}/clusters/${cluster}/api/v1/pods`,
       '',
     );
   }
   lines.push(
     '  # a scan report, and its verdict',
-    '  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\',
+    '  curl -s --cacert "$CA" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\',
     '    --data-binary @test/fixtures/scan-reports/trivy-alpine-310.json "$API/v1/scans?digest=sha256:451eee8bedcb2f029756dc3e9d73bab0e7943c1ac55cff3a4861c52a0fdd3e98"',
     '',
     '  # connect a cluster of yours: docs/connect-a-cluster.md',
@@ -48,9 +49,13 @@ export function welcome(state: StackState, { issuer, email, directory }: Surroun
     lines.push(
       '',
       '  # disconnect the demo cluster',
-      `  curl -s --cacert $CA -H "Authorization: Bearer $TOKEN" -X DELETE $API/v1/clusters/${state.demoClusterId}`,
+      `  curl -s --cacert "$CA" -H "Authorization: Bearer $TOKEN" -X DELETE $API/v1/clusters/${state.demoClusterId}`,
     );
   }
   lines.push('', 'Ctrl-C stops everything.', '');
   return lines.join('\n');
 }
+
+/** As a POSIX shell takes it for one word. */
+const shellWord = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;

@@ -38,17 +38,17 @@ type FunctionProperties = {
   Environment?: { Variables?: Record<string, string> };
 };
 
-/** The functions with an asset, but for CDK's own that run triggers: here the laptop stack does that. */
+/** The functions with an asset, but for CDK's own that serve custom resources: here the laptop stack does their work. */
 export function functionsOf(assembly: Assembly, { resolve }: Resolver): FunctionSpec[] {
-  const triggerProviders = new Set(
+  const providers = new Set(
     assembly.resources
-      .filter(({ type }) => type === 'Custom::Trigger')
+      .filter(({ type }) => type.startsWith('Custom::'))
       .map(({ properties }) => JSON.stringify(properties.ServiceToken)),
   );
   return assembly.resources.flatMap((resource) => {
     const asset = resource.metadata['aws:asset:path'];
     if (resource.type !== 'AWS::Lambda::Function' || typeof asset !== 'string') return [];
-    if (triggerProviders.has(JSON.stringify({ 'Fn::GetAtt': [resource.logicalId, 'Arn'] }))) return [];
+    if (providers.has(JSON.stringify({ 'Fn::GetAtt': [resource.logicalId, 'Arn'] }))) return [];
     const properties = resolve(resource.stack, {
       Handler: resource.properties.Handler,
       Runtime: resource.properties.Runtime,
@@ -57,11 +57,6 @@ export function functionsOf(assembly: Assembly, { resolve }: Resolver): Function
       MemorySize: resource.properties.MemorySize,
       Environment: resource.properties.Environment,
     }) as FunctionProperties;
-    if (
-      !/^(functions|Functions)|^[A-Za-z]/.test(resource.logicalId) ||
-      resource.logicalId.startsWith('Custom')
-    )
-      return [];
     return [
       {
         name: physicalNames.ref(resource),
@@ -109,11 +104,14 @@ export function scheduledOf(assembly: Assembly): { functionName: string; everyMs
     });
 }
 
+/** Undefined for a rule that waits for events instead. */
 function rateMs(expression: unknown): number | undefined {
-  const match =
-    typeof expression === 'string' ? /^rate\((\d+) (minute|hour|day)s?\)$/.exec(expression) : undefined;
+  if (typeof expression !== 'string') return undefined;
+  const match = /^rate\((\d+) (minute|hour|day)s?\)$/.exec(expression);
+  if (!match)
+    throw new Error(`The laptop stack knows schedules of the form rate(…) only, not ${expression}.`);
   const units = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
-  return match ? Number(match[1]) * units[match[2] as keyof typeof units] : undefined;
+  return Number(match[1]) * units[match[2] as keyof typeof units];
 }
 
 /** The resource that a `Ref` or `Fn::GetAtt` names. */

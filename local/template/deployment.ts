@@ -111,8 +111,8 @@ function policySource(assembly: Assembly, { resolve, text }: Resolver): PolicySo
   const onResources = new Map<string, PolicyDocument>();
   const document = (stack: string, value: unknown) => resolve(stack, value) as PolicyDocument;
 
-  for (const { stack, type, properties, ...rest } of assembly.resources) {
-    const resource = { stack, type, properties, ...rest };
+  for (const resource of assembly.resources) {
+    const { stack, type, properties } = resource;
     if (type === 'AWS::IAM::Role') {
       const inline = (properties.Policies ?? []) as { PolicyDocument: unknown }[];
       const role = {

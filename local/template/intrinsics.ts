@@ -102,7 +102,8 @@ export function resolver(assembly: Assembly, names: PhysicalNames): Resolver {
       string,
       Record<string, unknown>,
     ];
-    return template.replaceAll(/\$\{([^}!]+)\}/g, (_match, name: string) => {
+    return template.replaceAll(/\$\{(!?)([^}]+)\}/g, (_match, literal: string, name: string) => {
+      if (literal) return `\${${name}}`;
       if (name in variables) return text(stack, variables[name]);
       const [logicalId = '', ...attribute] = name.split('.');
       return attribute.length > 0

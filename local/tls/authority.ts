@@ -2,10 +2,9 @@ import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import path from 'node:path';
-import { readFile } from 'node:fs/promises';
 import * as x509 from '@peculiar/x509';
 import * as z from 'zod';
-import { writePrivateFile } from '../aws/private-file.ts';
+import { readIfPresent, writePrivateFile } from '../aws/private-file.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const dayMs = 86_400_000;
@@ -26,14 +25,9 @@ export async function localAuthority(
   now: () => number = Date.now,
 ): Promise<LocalAuthority> {
   const file = path.join(directory, 'authority.json');
-  const known = await readFile(file, 'utf8').then(
-    (text) => kept.parse(JSON.parse(text)),
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    },
-  );
-  const { certificate, key } = known ?? (await create(file, now()));
+  const known = await readIfPresent(file);
+  const { certificate, key } =
+    known === undefined ? await create(file, now()) : kept.parse(JSON.parse(known));
   const authority = new x509.X509Certificate(certificate);
   const signingKey = await webcrypto.subtle.importKey('pkcs8', pemBytes(key), algorithm, false, ['sign']);
 
@@ -43,7 +37,7 @@ export async function localAuthority(
       const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
       const leaf = await x509.X509CertificateGenerator.create({
         serialNumber: serial(),
-        subject: `CN=${hosts[0] ?? 'localhost'}`,
+        subject: 'CN=Cattery API on this laptop',
         issuer: authority.subject,
         notBefore: new Date(now() - dayMs),
         notAfter: new Date(now() + 90 * dayMs),
@@ -57,6 +51,8 @@ export async function localAuthority(
           new x509.SubjectAlternativeNameExtension(
             hosts.map((host) => ({ type: isIP(host) ? 'ip' : 'dns', value: host })),
           ),
+          // Strict clients (Python 3.13) want to see whose key signed (RFC 5280 §4.2.1.1).
+          await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
         ],
       });
       return { certificate: leaf.toString('pem'), key: await pemKey(keys.privateKey) };
@@ -76,6 +72,7 @@ async function create(file: string, now: number): Promise<z.infer<typeof kept>> 
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   const made = { certificate: certificate.toString('pem'), key: await pemKey(keys.privateKey) };

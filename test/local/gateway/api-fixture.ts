@@ -21,8 +21,8 @@ export const apiFixture: Api = {
       'UNAUTHORIZED',
       {
         status: 401,
-        headers: { 'WWW-Authenticate': 'Bearer' },
-        contentType: 'application/problem+json',
+        headers: { 'WWW-Authenticate': 'Bearer', 'Content-Type': 'application/problem+json' },
+        contentType: 'application/json',
         template: '{"code":"UNAUTHENTICATED","requestId":"$context.requestId"}',
       },
     ],

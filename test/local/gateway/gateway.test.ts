@@ -7,7 +7,13 @@ import type { InvocationResult } from '../../../local/function/function-process.
 import { gateway } from '../../../local/gateway/gateway.ts';
 import { apiFixture } from './api-fixture.ts';
 
-type Answer = { status: number; headers: Record<string, string | string[] | undefined>; body: string };
+type Answer = {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  /** As sent, each time it was sent. */
+  headerNames: string[];
+  body: string;
+};
 
 describe('the laptop gateway answers as API Gateway does', () => {
   let server: Server;
@@ -62,6 +68,7 @@ describe('the laptop gateway answers as API Gateway does', () => {
           resolve({
             status: answer.statusCode ?? 0,
             headers: answer.headers,
+            headerNames: answer.rawHeaders.filter((_text, index) => index % 2 === 0),
             body: Buffer.concat(chunks).toString(),
           }),
         );
@@ -100,6 +107,8 @@ describe('the laptop gateway answers as API Gateway does', () => {
     const answer = await send('GET', '/things');
     expect(answer.status).toBe(401);
     expect(answer.headers['www-authenticate']).toBe('Bearer');
+    expect(answer.headerNames.filter((name) => /^content-type$/i.test(name))).toHaveLength(1);
+    expect(answer.headers['content-type']).toBe('application/problem+json');
     expect(JSON.parse(answer.body)).toEqual({
       code: 'UNAUTHENTICATED',
       requestId: answer.headers['x-amzn-requestid'],
@@ -162,6 +171,21 @@ describe('the laptop gateway answers as API Gateway does', () => {
       gzipSync(Buffer.alloc(64 * 1024 * 1024)),
     );
     expect(answer.status).toBe(413);
+    expect(events('fn:open')).toEqual([]);
+  });
+
+  test('a body over 10 MB is answered with 413, also while it is still being sent', async () => {
+    const answer = await send('POST', '/open', {}, Buffer.alloc(32 * 1024 * 1024, 'x'));
+    expect(answer.status).toBe(413);
+    expect(events('fn:open')).toEqual([]);
+  });
+
+  test('a body that is not what its coding says is 400', async () => {
+    expect((await send('POST', '/open', { 'content-encoding': 'gzip' }, Buffer.from('no gzip'))).status).toBe(
+      400,
+    );
+    const cut = gzipSync(Buffer.alloc(100_000, 'x')).subarray(0, 50);
+    expect((await send('POST', '/open', { 'content-encoding': 'gzip' }, cut)).status).toBe(400);
     expect(events('fn:open')).toEqual([]);
   });
 

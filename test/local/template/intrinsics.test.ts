@@ -42,6 +42,11 @@ describe('the template reader evaluates intrinsic functions as CloudFormation do
       { 'Fn::Sub': ['${Name}!', { Name: { Ref: 'Things' } }] },
       'data-things!',
     ],
+    [
+      'Sub leaves a literal alone',
+      { 'Fn::Sub': '${!aws:username}/${Things}' },
+      '${aws:username}/data-things',
+    ],
     ['ImportValue from another stack', { 'Fn::ImportValue': 'Data:Things' }, 'data-things'],
     ['Select and Split', { 'Fn::Select': [1, { 'Fn::Split': [':', 'a:b:c'] }] }, 'b'],
   ])('%s', (_name, value, expected) => {
