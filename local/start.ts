@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { apiClient } from './stack/api-client.ts';
 import { claimAddresses, portSettings } from './stack/addresses.ts';
+import { lockDirectory } from './stack/directory-lock.ts';
 import { startDemoCluster } from './stack/demo.ts';
 import { startLaptop } from './stack/laptop.ts';
 import { invokeOperator } from './stack/operator.ts';
@@ -99,12 +100,14 @@ async function start(): Promise<void> {
       `--listen ${options.listen} opens every address of this machine: say with --advertise HOST which one clients dial.`,
     );
   }
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const lock = await lockDirectory(directory);
+  stops.push(() => lock.release());
   const addresses = await claimAddresses(options.listen, options.advertise ?? options.listen, {
     api: options.apiPort,
     access: options.accessPort,
     tunnel: options.tunnelPort,
   });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   await removeState(directory);
 
   say('Starting Cattery');
@@ -137,7 +140,7 @@ async function start(): Promise<void> {
     ...tenant,
     demoClusterId,
   };
-  stops.unshift(() => removeState(directory));
+  stops.push(() => removeState(directory));
   await writeState(directory, state, laptop.operatorAccess);
   progress('Ready');
   say(welcome(state, { issuer: laptop.issuer.issuer, email: demoOwner.ownerEmail, directory: options.data }));

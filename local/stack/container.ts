@@ -53,7 +53,7 @@ export async function startContainer({
       const until = Date.now() + readyWithinMs;
       while (!(await healthy(healthPort, addresses.listen))) {
         if (Date.now() > until)
-          throw new Error('The tunnel server is not ready; .local/logs/tunnel.log says why.');
+          throw new Error(`The tunnel server is not ready; ${String(log.path)} says why.`);
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     },

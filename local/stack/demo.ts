@@ -22,7 +22,7 @@ type Options = {
 export type DemoCluster = { readonly clusterId: string; stop(): Promise<void> };
 
 const connectedWithinMs = 20_000;
-const stopTimeoutMs = 2_000;
+const stopTimeoutMs = 1_000;
 const issuedToken = z.object({ token: z.string() });
 const tokenTtlSeconds = 86_400;
 const clusterState = z.object({ state: z.string() });
@@ -106,7 +106,9 @@ async function connected(own: string, api: ApiClient): Promise<string> {
       if (status === 200 && clusterState.parse(body).state === 'connected') return clusterId;
     }
     if (Date.now() > until)
-      throw new Error('The demo cluster does not connect; .local/logs/demo-cluster.log says why.');
+      throw new Error(
+        `The demo cluster does not connect; ${path.join(path.dirname(own), 'logs', 'demo-cluster.log')} says why.`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

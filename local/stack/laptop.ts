@@ -44,7 +44,7 @@ type Options = {
 };
 
 /** The stack as a whole stops within 5 s; the tunnel server's drain gets most of them. */
-const containerStopMs = 3_500;
+const containerStopMs = 3_000;
 
 /** Brings up the control plane of the synthesised templates on this machine; everything listens where `addresses` says. */
 export async function startLaptop({ directory, addresses, progress }: Options): Promise<Laptop> {

@@ -12,9 +12,9 @@ export type OperatorAccess = {
   };
 };
 
-/** Invokes the operator function by IAM; throws what the function threw. */
+/** Invokes the operator function by IAM, where no more is said in AWS; throws the function's error. */
 export async function invokeOperator(
-  { functionName, ...client }: OperatorAccess,
+  { functionName, ...client }: Pick<OperatorAccess, 'functionName'> & Partial<OperatorAccess>,
   event: unknown,
 ): Promise<unknown> {
   const lambda = new LambdaClient(client);
@@ -24,8 +24,8 @@ export async function invokeOperator(
     );
     const answer: unknown = JSON.parse(Buffer.from(Payload ?? []).toString('utf8') || 'null');
     if (FunctionError) {
-      const { errorMessage = 'without a message' } = (answer ?? {}) as { errorMessage?: string };
-      throw new Error(`The operator function failed: ${errorMessage}`);
+      const { errorMessage = 'The operator function failed.' } = (answer ?? {}) as { errorMessage?: string };
+      throw new Error(errorMessage);
     }
     return answer;
   } finally {
