@@ -30,13 +30,24 @@ export class Alarms extends Construct {
       : undefined;
   }
 
-  /** A function that failed: the platform counts a timeout or a crash, and its own log what it calls an error. */
-  functionFails({ name, function: handler, logGroup }: RoleFunction<Record<string, string>>): void {
+  /**
+   * A function that failed: the platform counts a timeout or a crash, and its own log what it calls an error.
+   * `throwsRefusals`: an authorizer can say 401 only by throwing, which the platform counts and logs as a failure; then
+   * only what the function's own logger calls an error rings (the API's 5xx tell of its crashes), or everyone on the
+   * internet could ring.
+   */
+  functionFails(
+    { name, function: handler, logGroup }: RoleFunction<Record<string, string>>,
+    { throwsRefusals = false }: { throwsRefusals?: boolean } = {},
+  ): void {
+    const isError = FilterPattern.stringValue('$.level', '=', 'ERROR');
     const logged = new MetricFilter(this, `${name}-logged`, {
       logGroup,
       metricNamespace: 'Cattery',
       metricName: `${name}-errors`,
-      filterPattern: FilterPattern.stringValue('$.level', '=', 'ERROR'),
+      filterPattern: throwsRefusals
+        ? FilterPattern.all(isError, FilterPattern.stringValue('$.service', '=', name))
+        : isError,
       metricValue: '1',
     });
     const counted = { statistic: 'Sum', period: Duration.minutes(5) };
@@ -47,11 +58,13 @@ export class Alarms extends Construct {
       evaluationPeriods: 1,
       missing: TreatMissingData.NOT_BREACHING,
     };
-    this.#alarm(`${name}-fails`, {
-      ...once,
-      what: `The function ${name} crashed or ran out of time.`,
-      metric: handler.metricErrors(counted),
-    });
+    if (!throwsRefusals) {
+      this.#alarm(`${name}-fails`, {
+        ...once,
+        what: `The function ${name} crashed or ran out of time.`,
+        metric: handler.metricErrors(counted),
+      });
+    }
     this.#alarm(`${name}-logs-errors`, {
       ...once,
       what: `The function ${name} logged an error.`,

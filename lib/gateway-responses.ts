@@ -10,7 +10,7 @@ type Answer = readonly [type: ResponseType, code: ProblemCode, headers?: Readonl
 const answers: readonly Answer[] = [
   [ResponseType.UNAUTHORIZED, 'UNAUTHENTICATED', { 'WWW-Authenticate': 'Bearer' }],
   // The authorizer denies a signed-in user that belongs to no tenant, and nobody else.
-  [ResponseType.ACCESS_DENIED, 'ACCESS_DENIED'],
+  [ResponseType.ACCESS_DENIED, 'NOT_A_MEMBER'],
   [ResponseType.EXPIRED_TOKEN, 'ACCESS_DENIED'],
   [ResponseType.INVALID_API_KEY, 'ACCESS_DENIED'],
   [ResponseType.INVALID_SIGNATURE, 'ACCESS_DENIED'],

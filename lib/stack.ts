@@ -125,7 +125,8 @@ class ApiStack extends Stack {
       authorizer.authorizer,
     );
     const alarms = new Alarms(this, 'Alarms', settings.alarmTopicArn);
-    for (const { function: one } of [authorizer, registration, imageScan, installAssets, operator]) {
+    alarms.functionFails(authorizer.function, { throwsRefusals: true });
+    for (const { function: one } of [registration, imageScan, installAssets, operator]) {
       alarms.functionFails(one);
     }
     alarms.apiFails(api.restApi);

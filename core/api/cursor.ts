@@ -1,6 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Problem } from '../problem/problem.ts';
 
+/** DynamoDB's own limit: a longer key would be the database's error instead of the client's. */
+const maxSortKeyBytes = 1_024;
+
 /**
  * Opaque position in a list: the sort key of the last item, bound to the tenant and the list by a digest, so that a
  * cursor of another tenant or list is refused (INVALID_CURSOR). It grants nothing: the partition comes from the
@@ -15,7 +18,11 @@ export function decodeCursor(tenantId: string, list: string, cursor: string | un
   if (cursor === undefined) return undefined;
   const bytes = Buffer.from(cursor, 'base64url');
   const sortKey = bytes.subarray(12).toString('utf8');
-  if (bytes.length <= 12 || !timingSafeEqual(bytes.subarray(0, 12), binding(tenantId, list, sortKey))) {
+  if (
+    bytes.length <= 12 ||
+    bytes.length > 12 + maxSortKeyBytes ||
+    !timingSafeEqual(bytes.subarray(0, 12), binding(tenantId, list, sortKey))
+  ) {
     throw new Problem('INVALID_CURSOR');
   }
   return sortKey;

@@ -52,7 +52,7 @@ function operation(key: string, route: Route, components: Json): Json {
   const needed = Array.isArray(route.scopes) ? ` Needs ${route.scopes.join(' or ')}.` : '';
   const codes = [
     'INTERNAL',
-    ...(route.scopes === 'public' ? [] : ['UNAUTHENTICATED', 'ACCESS_DENIED']),
+    ...(route.scopes === 'public' ? [] : ['UNAUTHENTICATED', 'NOT_A_MEMBER', 'ACCESS_DENIED']),
     ...(route.problems ?? []),
   ];
   return {

@@ -42,7 +42,9 @@ export type Invitation = {
 export const credentialPartition = (hash: string) => `CREDENTIAL#${hash}`;
 export const subjectPartition = (issuer: string, subject: string) =>
   `SUBJECT#${digest(`${issuer}\n${subject}`)}`;
-export const invitationPartition = (email: string) => `INVITATION#${digest(email.trim().toLowerCase())}`;
+/** Case counts for nothing in A–Z only: `toLowerCase` makes letters of other scripts (U+212A) into ASCII ones. */
+export const invitationPartition = (email: string) =>
+  `INVITATION#${digest(email.trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase()))}`;
 
 const sk = 'IDENTITY';
 

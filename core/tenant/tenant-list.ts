@@ -30,8 +30,9 @@ export async function tenantList<Item>(list: List<Item>): Promise<Page<Item>> {
         KeyConditionExpression: 'pk = :pk',
         ExpressionAttributeValues: { ':pk': pk },
         ConsistentRead: true,
-        // One more than the page holds: whether there is a next page.
-        Limit: query.limit + 1 - found.length,
+        // One more than the page holds: whether there is a next page. The same each time: asking only for what is
+        // missing would walk through left-out items one by one.
+        Limit: query.limit + 1,
         ...(start ? { ExclusiveStartKey: start } : {}),
       }),
     );

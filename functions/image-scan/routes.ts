@@ -26,10 +26,10 @@ export function handlers(deps: Dependencies): RouteHandlers<'image-scan'> {
       body: await imageView(deps, caller.tenantId, params.digest),
     }),
     'GET /v1/image-policy': async ({ caller }) => ({
-      body: await reached('the image policy', policies.read(caller.tenantId)),
+      body: await reached('The image policy', policies.read(caller.tenantId)),
     }),
     'PUT /v1/image-policy': async ({ caller, body }) => {
-      await reached('the image policy', policies.write(caller.tenantId, body));
+      await reached('The image policy', policies.write(caller.tenantId, body));
       return { body };
     },
   };

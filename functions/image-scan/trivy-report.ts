@@ -119,7 +119,9 @@ function highestScore({ CVSS = {} }: Vulnerability): number | undefined {
   const given = (scores: readonly (number | undefined)[]) => scores.filter((each) => each !== undefined);
   const recent = given(sources.flatMap(({ V3Score, V40Score }) => [V3Score, V40Score]));
   const scores = recent.length > 0 ? recent : given(sources.map(({ V2Score }) => V2Score));
-  return scores.length === 0 ? undefined : Math.round(Math.max(...scores) * 10) / 10;
+  if (scores.length === 0) return undefined;
+  // Not Math.max(...): a report may name more sources than a call takes arguments.
+  return Math.round(scores.reduce((highest, each) => Math.max(highest, each)) * 10) / 10;
 }
 
 const known: ReadonlySet<string> = new Set(severities);

@@ -15,7 +15,6 @@ import {
   signCertificate,
 } from '../../core/certificate/certificate-signer.ts';
 import { fingerprint } from '../../core/certificate/fingerprint.ts';
-import type { RandomBytes } from '../../core/tenant/identifier.ts';
 
 /** Validity of a cluster's certificate, until renewal is automatic (design.md 6). */
 export const validityDays = 398;
@@ -26,13 +25,6 @@ export const beginningOf = (now: number): number => Math.floor((now - backdatedM
 
 /** A certificate's end, epoch milliseconds, from its beginning. */
 export const endOf = (notBefore: number): number => notBefore + validityDays * 86_400_000;
-
-/** A serial number: 16 random bytes, positive and without leading zeros (RFC 5280 §4.1.2.2), lower-case hex. */
-export function newSerial(random: RandomBytes): string {
-  const bytes = Buffer.from(random(16));
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes.toString('hex');
-}
 
 type Subject = {
   readonly tenantId: string;

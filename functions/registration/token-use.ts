@@ -1,9 +1,9 @@
+import { newSerial } from '../../core/certificate/serial-number.ts';
 import { clusterNamePattern } from '../../core/cluster/cluster-schema.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import { newClusterId } from '../../core/tenant/identifier.ts';
 import type { RequestedKey } from './certificate-request.ts';
-import { newSerial } from './cluster-certificate.ts';
 import type { Dependencies } from './deps.ts';
 import type { Claim, TokenRecord } from './token-claim-repository.ts';
 

@@ -44,19 +44,25 @@ describe('every function, log group and alarm', () => {
 
   test('each function has an alarm for when it fails and one for when it logs an error', () => {
     const alarms = properties('AWS::CloudWatch::Alarm').map((alarm) => String(alarm.AlarmDescription));
-    for (const role of [
-      'authorizer',
-      'certificates',
-      'image-scan',
-      'install-assets',
-      'operator',
-      'registration',
-    ]) {
+    for (const role of ['certificates', 'image-scan', 'install-assets', 'operator', 'registration']) {
       expect(alarms.filter((text) => text.startsWith(`The function ${role} `))).toHaveLength(2);
     }
-    expect(properties('AWS::Logs::MetricFilter').map(({ FilterPattern }) => FilterPattern)).toEqual(
-      Array.from({ length: 6 }, () => '{ $.level = "ERROR" }'),
+    const patterns = properties('AWS::Logs::MetricFilter').map(({ FilterPattern }) => FilterPattern);
+    expect(patterns.filter((pattern) => pattern === '{ $.level = "ERROR" }')).toHaveLength(5);
+    expect(patterns).toHaveLength(6);
+  });
+
+  test('a bad token, which the authorizer can refuse only by throwing, rings no alarm', () => {
+    const ofAuthorizer = properties('AWS::CloudWatch::Alarm').filter(({ AlarmDescription }) =>
+      String(AlarmDescription).startsWith('The function authorizer '),
     );
+    expect(ofAuthorizer.map(({ Namespace }) => Namespace)).toEqual(['Cattery']);
+    const own = properties('AWS::Logs::MetricFilter').filter(({ MetricTransformations }) =>
+      JSON.stringify(MetricTransformations).includes('authorizer-errors'),
+    );
+    expect(own.map(({ FilterPattern }) => FilterPattern)).toEqual([
+      '{ ($.level = "ERROR") && ($.service = "authorizer") }',
+    ]);
   });
 
   test('each alarm has its heading in the runbook, and each heading of an alarm its alarm', () => {

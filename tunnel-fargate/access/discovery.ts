@@ -37,6 +37,8 @@ type Options = {
   readonly timeoutMs?: number;
   /** All clusters' documents together; the least recently used go. Text length, about a third of their memory. */
   readonly maxBytes?: number;
+  /** Of one cluster: past it, what has not been asked yet is not asked. A cluster must not fill the memory of all. */
+  readonly maxClusterBytes?: number;
 };
 
 /** The whole answer holds this long, so that a client that asks for both roots at once costs one look. */
@@ -67,16 +69,23 @@ export class Discovery {
   readonly #now: () => number;
   readonly #timeoutMs: number;
   readonly #maxBytes: number;
+  readonly #maxClusterBytes: number;
   /** In the order of use. */
   readonly #known = new Map<string, Known>();
   readonly #looking = new Map<string, Promise<Known>>();
   readonly #unsettledUntil = new Map<string, number>();
   #bytes = 0;
 
-  constructor({ now, timeoutMs = 15_000, maxBytes = 32 * 1024 * 1024 }: Options) {
+  constructor({
+    now,
+    timeoutMs = 15_000,
+    maxBytes = 32 * 1024 * 1024,
+    maxClusterBytes = 16 * 1024 * 1024,
+  }: Options) {
     this.#now = now;
     this.#timeoutMs = timeoutMs;
     this.#maxBytes = maxBytes;
+    this.#maxClusterBytes = maxClusterBytes;
   }
 
   /** Rejects with Problem when a root does not answer; a group-version that does not is marked `Stale`. */
@@ -130,11 +139,15 @@ export class Discovery {
         : []),
     ].slice(0, maxVersions);
     const missing = [...wanted];
+    let bytes = core.bytes + groups.bytes;
     const worker = async () => {
       for (let next = missing.shift(); next !== undefined; next = missing.shift()) {
         const old = before?.versions.get(next);
         const fresh = old && this.#now() < old.fetchedAt + versionMs && !this.#isUnsettled(link.clusterId);
-        versions.set(next, fresh ? old : await this.#version(link, next));
+        const isFull = bytes > this.#maxClusterBytes;
+        const version = fresh ? old : isFull ? stale(next) : await this.#version(link, next);
+        bytes += version.bytes;
+        versions.set(next, version);
       }
     };
     await Promise.all(Array.from({ length: parallel }, worker));
@@ -143,8 +156,6 @@ export class Discovery {
       const found = versions.get(name);
       return found ? [found.version] : [];
     };
-    let bytes = core.bytes + groups.bytes;
-    for (const version of versions.values()) bytes += version.bytes;
     const known: Known = {
       checkedAt: startedAt,
       versions,
@@ -170,7 +181,6 @@ export class Discovery {
   /** `name`: `v1` or `group/version`. Never rejects: one aggregated API that is down must not hide all others. */
   async #version(link: ClusterLink, name: string): Promise<KnownVersion> {
     const slash = name.indexOf('/');
-    const version = name.slice(slash + 1);
     const path = `/${slash < 0 ? 'api' : 'apis'}/${name.split('/').map(encodeURIComponent).join('/')}`;
     try {
       const { document, bytes } = await clusterDocument(link, path, {
@@ -179,10 +189,10 @@ export class Discovery {
         timeoutMs: this.#timeoutMs,
       });
       const resources = resourcesOf(document);
+      const version = name.slice(slash + 1);
       return { fetchedAt: this.#now(), bytes, version: { version, resources, freshness: 'Current' } };
     } catch {
-      // As the API server itself marks a version whose server is away. Asked for again at the next look.
-      return { fetchedAt: -Infinity, bytes: 0, version: { version, resources: [], freshness: 'Stale' } };
+      return stale(name);
     }
   }
 
@@ -205,3 +215,10 @@ export class Discovery {
     this.#known.delete(clusterId);
   }
 }
+
+/** As the API server itself marks a version whose server is away. Asked for again at the next look. */
+const stale = (name: string): KnownVersion => ({
+  fetchedAt: -Infinity,
+  bytes: 0,
+  version: { version: name.slice(name.indexOf('/') + 1), resources: [], freshness: 'Stale' },
+});

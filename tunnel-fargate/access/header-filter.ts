@@ -12,9 +12,9 @@ const hopByHop: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Never passed into a cluster: credentials for us, identities nobody here vouches for, and who asked from where. */
+/** Never passed into a cluster: credentials for us, identities nobody here vouches for, who asked from where, and another method than the one authorised. */
 const withheld =
-  /^(?:authorization|cookie2?|forwarded|via|host|expect|x-real-ip|true-client-ip|impersonate-.*|proxy-.*|x-forwarded-.*|x-remote-.*|x-original-.*|x-amz-.*|x-amzn-.*)$/;
+  /^(?:authorization|cookie2?|forwarded|via|host|expect|x-real-ip|true-client-ip|impersonate-.*|proxy-.*|x-forwarded-.*|x-remote-.*|x-original-.*|x-http-method.*|x-method-override|x-amz-.*|x-amzn-.*)$/;
 
 /** Never passed out of a cluster: what would act on our origin, or speaks of a connection the client does not have. */
 const keptInside =

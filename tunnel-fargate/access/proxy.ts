@@ -131,6 +131,9 @@ function passOn(
  * throw their own good credential away.
  */
 function assertOfTheCluster({ status }: AnswerHead): void {
+  if (!(status >= 200 && status <= 599)) {
+    throw new Problem('BAD_GATEWAY', 'The cluster answered with a status that HTTP does not know.');
+  }
   if (status === 401) {
     throw new Problem('BAD_GATEWAY', "The cluster's API server refused the credential of its own Guardian.");
   }

@@ -178,6 +178,8 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
 
   server.listen(options.listen.port, options.listen.host);
   await once(server, 'listening');
+  // What accepting a connection meets later (no descriptors left, say) must not end the process and every tunnel in it.
+  server.on('error', (error) => logger.error({ err: error }, 'the access port failed'));
 
   const finish = () => {
     for (const { exchange, finding } of running) {

@@ -27,6 +27,12 @@ describe('a cursor', () => {
     expect(decodeCursor('t-a', 'CLUSTERS', undefined)).toBeUndefined();
   });
 
+  test('with a key longer than any sort key can be is refused with INVALID_CURSOR', () => {
+    const cursor = (length: number) => encodeCursor('t-a', 'CLUSTERS', 'x'.repeat(length));
+    expect(decodeCursor('t-a', 'CLUSTERS', cursor(1_024))).toHaveLength(1_024);
+    expect(refused(() => decodeCursor('t-a', 'CLUSTERS', cursor(1_025)))).toBe(true);
+  });
+
   test('of another tenant or list, changed or made up is refused with INVALID_CURSOR', () => {
     const cursor = encodeCursor('t-a', 'CLUSTERS', 'c-x');
     expect(refused(() => decodeCursor('t-b', 'CLUSTERS', cursor))).toBe(true);

@@ -38,6 +38,18 @@ describe('identities', () => {
     expect(await identities.invite({ email: 'a@x.org', tenantId: tenantA, roles: ['owner'] })).toBe(true);
   });
 
+  test('bind an address in any case, and none that only looks the same in lower case', async () => {
+    await identities.invite({ email: 'Mike@x.org', tenantId: tenantA, roles: ['owner'] });
+    const kelvin = 'mi\u212ae@x.org';
+    expect(kelvin.toLowerCase()).toBe('mike@x.org');
+    expect(
+      await identities.bindInvitation({ issuer: 'i', subject: 'kelvin', email: kelvin }),
+    ).toBeUndefined();
+    expect(
+      await identities.bindInvitation({ issuer: 'i', subject: 'mike', email: 'MIKE@X.ORG' }),
+    ).toMatchObject({ tenantId: tenantA });
+  });
+
   test('bind one of many racing sign-ins with an invited address', async () => {
     await identities.invite({ email: 'race@x.org', tenantId: tenantA, roles: ['owner'] });
     const bound = await Promise.all(

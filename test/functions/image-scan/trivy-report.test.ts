@@ -71,6 +71,12 @@ describe('reading a Trivy report', () => {
     expect(findingOf({ ...base, CVSS: { nvd: {} } })).not.toHaveProperty('score');
   });
 
+  test('takes the highest score of a finding with more sources than a function takes arguments', () => {
+    const sources = Array.from({ length: 150_000 }, (_, at) => [`s${at}`, { V3Score: at === 7 ? 9.1 : 1 }]);
+    const CVSS: unknown = Object.fromEntries(sources);
+    expect(findingOf({ ...scored('CVE-1', 0), CVSS })?.score).toBe(9.1);
+  });
+
   test('places a finding by the file of its package, else by its target, and never by the tag of the image', () => {
     const base = scored('CVE-1', 5);
     expect(findingOf({ ...base, PkgPath: 'app/lib.jar' })?.location).toBe('app/lib.jar');

@@ -14,12 +14,12 @@ import {
   X509Certificate,
 } from '@peculiar/x509';
 import { keyIdentifier } from '../../../core/certificate/certificate-signer.ts';
+import { newSerial } from '../../../core/certificate/serial-number.ts';
 import {
   beginningOf,
   endOf,
   fingerprintOfPem,
   makeClusterCertificate,
-  newSerial,
 } from '../../../functions/registration/cluster-certificate.ts';
 import { softwareSigner } from '../../core/certificate/software-signer.ts';
 import { ecPair, type Pair } from './certificate-requests.ts';

@@ -340,6 +340,25 @@ describe('what is remembered of clusters', () => {
     await Promise.all(others.map((other) => other.close()));
   });
 
+  test('is bounded for each cluster: past the limit group-versions are Stale, and not asked', async () => {
+    const name = (at: number) => `g${String(at).padStart(2, '0')}.example.com`;
+    const names = Array.from({ length: 40 }, (_, at) => name(at));
+    documents['/apis/'] = { kind: 'APIGroupList', groups: names.map((each) => groupOf(each, ['v1'])) };
+    for (const each of names) {
+      documents[`/apis/${each}/v1`] = listOf(`${each}/v1`, { ...tier, ignored: 'x'.repeat(20_000) });
+    }
+    const discovery = new Discovery({ now: () => 0, maxClusterBytes: 100_000 });
+    const { groups } = await discovery.of(cluster.link);
+    const freshness = groups.map(({ versions }) => versions[0]?.freshness);
+    expect(groups).toHaveLength(40);
+    // Five documents fill it; those under way at that time (six at once) still come.
+    const current = freshness.filter((each) => each === 'Current').length;
+    expect(current).toBeGreaterThanOrEqual(4);
+    expect(current).toBeLessThanOrEqual(11);
+    expect(freshness.filter((each) => each === 'Stale')).toHaveLength(40 - current);
+    expect(asked.filter((path) => path.includes('example.com'))).toHaveLength(current);
+  });
+
   test('is nothing when the cluster could not be asked', async () => {
     const discovery = new Discovery({ now: () => 0 });
     const failing = { ...cluster.link, request: () => Promise.reject(new Problem('CLUSTER_NOT_CONNECTED')) };
