@@ -1,0 +1,262 @@
+/** Two tenants, on every route of the API and on the access host: what is another's does not exist. */
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import * as z from 'zod';
+import { type Route, type RouteKey, routeTable } from '../../core/api/route-table.ts';
+import { registrationTokenIssued } from '../../core/credential/registration-token-schema.ts';
+import { stackState, type StackState } from '../../local/stack/state.ts';
+import { trivyReport } from '../functions/image-scan/reports.ts';
+import { registerCluster } from './further-cluster.ts';
+import type { Answer } from './https-client.ts';
+import { eventually } from './poll.ts';
+import { alpineDigest, pushAlpine } from './scan.ts';
+import type { Stack } from './stack.ts';
+
+type Where = 'nobody’s data' | 'a path parameter' | 'a list' | 'one thing per tenant' | 'a write';
+
+/** Where each route could show or touch another tenant's data: a new route does not compile until it has its place here. */
+const where: Readonly<Record<RouteKey, Where>> = {
+  'GET /healthz': 'nobody’s data',
+  'GET /openapi.json': 'nobody’s data',
+  'GET /v1/releases': 'nobody’s data',
+  'GET /v1/clusters/{clusterId}/manifest': 'a path parameter',
+  'GET /v1/clusters/{clusterId}/kubeconfig': 'a path parameter',
+  'GET /v1/me': 'one thing per tenant',
+  'POST /v1/registration-tokens': 'a write',
+  'GET /v1/registration-tokens': 'a list',
+  'DELETE /v1/registration-tokens/{tokenId}': 'a path parameter',
+  'POST /v1/registrations': 'a write',
+  'GET /v1/clusters': 'a list',
+  'GET /v1/clusters/{clusterId}': 'a path parameter',
+  'DELETE /v1/clusters/{clusterId}': 'a path parameter',
+  'POST /v1/scans': 'a write',
+  'GET /v1/images': 'a list',
+  'GET /v1/images/{digest}': 'a path parameter',
+  'GET /v1/image-policy': 'one thing per tenant',
+  'PUT /v1/image-policy': 'one thing per tenant',
+};
+const routesWith = (place: Where) =>
+  Object.entries(where).flatMap(([key, its]) => (its === place ? [key] : []));
+
+/** The things of a tenant, by the name of the path parameter that names them. */
+type Things = { clusterId: string; tokenId: string; digest: string };
+
+const digestOf = (hex: string) => `sha256:${hex.repeat(64)}`;
+const guessed: Things = { clusterId: `c-${'a'.repeat(20)}`, tokenId: 'b'.repeat(16), digest: digestOf('0') };
+const malformed: Things = { clusterId: 'c-1', tokenId: 'x', digest: 'sha256:zz' };
+
+const withoutRequestId = ({ status, text, json }: Answer) => {
+  const { requestId, ...rest } = (json ?? {}) as Record<string, unknown>;
+  expect([typeof requestId, text]).toEqual(['string', expect.any(String)]);
+  return { status, ...rest };
+};
+const notThere = {
+  status: 404,
+  code: 'NOT_FOUND',
+  type: 'urn:cattery:problem:NOT_FOUND',
+  title: 'There is no such thing',
+};
+
+async function tokenOf(stack: Stack, token: string): Promise<string> {
+  return registrationTokenIssued.parse((await stack.api.post('/v1/registration-tokens', {}, { token })).json)
+    .tokenId;
+}
+
+export function tenantIsolation(stack: () => Stack): void {
+  describe('two tenants', () => {
+    let [a, b]: StackState[] = [];
+    let [ofA, ofB, goneOfB]: Things[] = [];
+    const tokenOfB = () => ({ token: b?.adminToken ?? '' });
+
+    beforeAll(async () => {
+      a = stack().state;
+      const made = await stack().local('tenant', 'create', 'second');
+      expect(made).toMatchObject({ code: 0 });
+      b = stackState.parse(JSON.parse(made.stdout));
+      const tokens = { a: a.adminToken, b: b.adminToken };
+      await pushAlpine(stack());
+      const [cluster, gone] = await Promise.all([
+        registerCluster(stack(), 'demo', tokens.b),
+        registerCluster(stack(), 'gone', tokens.b),
+      ]);
+      const digest = digestOf('b');
+      const report = trivyReport([]);
+      const scanned = await stack().api.post(`/v1/scans?digest=${digest}`, report, tokenOfB());
+      expect(scanned).toMatchObject({ status: 201, json: { verdict: 'pass' } });
+      ofA = {
+        clusterId: stack().demoClusterId,
+        tokenId: await tokenOf(stack(), tokens.a),
+        digest: alpineDigest,
+      };
+      ofB = { clusterId: cluster.clusterId, tokenId: await tokenOf(stack(), tokens.b), digest };
+      goneOfB = { ...guessed, clusterId: gone.clusterId, tokenId: await tokenOf(stack(), tokens.b) };
+      for (const path of [`/v1/clusters/${gone.clusterId}`, `/v1/registration-tokens/${goneOfB.tokenId}`])
+        expect((await stack().api.send('DELETE', path, tokenOfB())).status).toBe(204);
+    });
+
+    const path = (template: string, things: Things | undefined) =>
+      template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+        const value = (things as Record<string, string> | undefined)?.[name];
+        if (value === undefined) throw new Error(`The test has no ${name}.`);
+        return encodeURIComponent(value);
+      });
+
+    test('every route with a path parameter is among those tried, and no other', () => {
+      const parameterised = Object.keys(routeTable).filter((key) => key.includes('{'));
+      expect(routesWith('a path parameter').sort()).toEqual(parameterised.sort());
+      const open = Object.entries<Route>(routeTable).filter(([, { scopes }]) => scopes === 'public');
+      expect(routesWith('nobody’s data').sort()).toEqual(open.map(([key]) => key).sort());
+    });
+
+    // Reads first: the last DELETE takes the tenant's own things away.
+    const inOrder = routesWith('a path parameter').sort((x, y) => y.localeCompare(x));
+    test.each(inOrder)(
+      '%s: another’s, a guessed, a gone and a malformed one are the same 404, its own is there',
+      async (key) => {
+        const [method = '', template = ''] = key.split(' ');
+        const ask = (things: Things | undefined) =>
+          stack().api.send(method, path(template, things), tokenOfB());
+        const answers = await Promise.all([ofA, guessed, goneOfB, malformed].map(ask));
+        for (const answer of answers) {
+          expect(withoutRequestId(answer)).toEqual(notThere);
+          expect(answer.headers['content-type']).toBe('application/problem+json');
+        }
+        expect((await ask(ofB)).status).toBe(routeTable[key as RouteKey].answer.status);
+        // And nothing has become of the other tenant's.
+        const { api } = stack();
+        expect((await api.get(`/v1/clusters/${ofA?.clusterId}`)).status).toBe(200);
+        expect((await api.get(`/v1/images/${ofA?.digest}`)).status).toBe(200);
+        expect((await api.get('/v1/registration-tokens?limit=200')).text).toContain(ofA?.tokenId);
+      },
+    );
+
+    test.each([
+      ['GET /v1/clusters', 'clusterId'],
+      ['GET /v1/registration-tokens', 'tokenId'],
+      ['GET /v1/images', 'digest'],
+    ] as const)('%s lists its own only, and takes no cursor of the other’s', async (key, parameter) => {
+      expect(where[key]).toBe('a list');
+      const { api } = stack();
+      const list = key.split(' ')[1] ?? '';
+      const page = z.object({
+        items: z.array(z.record(z.string(), z.unknown())),
+        nextCursor: z.string().optional(),
+      });
+      // Two of each, so that there is a second page.
+      await Promise.all([
+        tokenOf(stack(), a?.adminToken ?? ''),
+        api.post(`/v1/scans?digest=${digestOf('a')}`, trivyReport([])),
+      ]);
+      if (key === 'GET /v1/clusters') await registerCluster(stack(), `second-${Date.now()}`);
+      const [own, others] = await Promise.all([
+        api.get(`${list}?limit=200`, tokenOfB()),
+        api.get(`${list}?limit=200`),
+      ]);
+      expect(others.text).toContain(ofA?.[parameter]);
+      expect(own.status).toBe(200);
+      const items = page.parse(own.json).items.map((item) => item[parameter]);
+      const foreign = page.parse(others.json).items.map((item) => item[parameter]);
+      expect(items.filter((item) => foreign.includes(item))).toEqual([]);
+
+      const { nextCursor } = page.parse((await api.get(`${list}?limit=1`)).json);
+      expect((await api.get(`${list}?limit=1&cursor=${nextCursor}`)).status).toBe(200);
+      expect(await api.get(`${list}?limit=1&cursor=${nextCursor}`, tokenOfB())).toMatchObject({
+        status: 400,
+        json: { code: 'INVALID_CURSOR' },
+      });
+    });
+
+    test('each is told its own tenant, and keeps its own image policy', async () => {
+      const { api } = stack();
+      expect(await api.get('/v1/me', tokenOfB())).toMatchObject({ json: { tenantId: b?.tenantId } });
+      expect(await api.get('/v1/me')).toMatchObject({ json: { tenantId: a?.tenantId } });
+      const before = (await api.get('/v1/image-policy')).json;
+      const body = { warnAt: 1, failAt: 2 };
+      expect((await api.send('PUT', '/v1/image-policy', { body, ...tokenOfB() })).status).toBe(200);
+      expect((await api.get('/v1/image-policy', tokenOfB())).json).toEqual(body);
+      expect((await api.get('/v1/image-policy')).json).toEqual(before);
+    });
+
+    test('a report for a digest that both have changes the image of its own tenant only', async () => {
+      const { api } = stack();
+      const before = (await api.get(`/v1/images/${alpineDigest}`)).json;
+      const clean = trivyReport([]);
+      expect((await api.post(`/v1/scans?digest=${alpineDigest}`, clean, tokenOfB())).status).toBe(201);
+      expect((await api.get(`/v1/images/${alpineDigest}`, tokenOfB())).json).toMatchObject({
+        verdict: 'pass',
+      });
+      expect((await api.get(`/v1/images/${alpineDigest}`)).json).toEqual(before);
+    });
+
+    test('a tenant named in a header, the query or the body changes nothing', async () => {
+      const { api } = stack();
+      const tenantId = a?.tenantId ?? '';
+      const headers = { 'x-tenant-id': tenantId, 'x-amzn-tenant-id': tenantId };
+      const named = await api.get(`/v1/me?tenantId=${tenantId}`, { headers, ...tokenOfB() });
+      expect(named).toMatchObject({ status: 200, json: { tenantId: b?.tenantId } });
+      const body = { clusterName: 'x', tenantId };
+      expect(await api.post('/v1/registration-tokens', body, tokenOfB())).toMatchObject({ status: 400 });
+    });
+
+    test('a registration token registers with its own tenant, under a name that the other has, too', async () => {
+      const { clusterId } = await registerCluster(stack(), 'same-name');
+      const other = await registerCluster(stack(), 'same-name', b?.adminToken);
+      expect(other.clusterId).not.toBe(clusterId);
+      expect((await stack().api.get(`/v1/clusters/${other.clusterId}`)).status).toBe(404);
+      expect((await stack().api.get(`/v1/clusters/${other.clusterId}`, tokenOfB())).status).toBe(200);
+      // A cluster's own token opens that cluster's manifest, and no other of its tenant.
+      const token = other.clusterToken;
+      expect((await stack().api.get(`/v1/clusters/${other.clusterId}/manifest`, { token })).status).toBe(200);
+      const sibling = await registerCluster(stack(), 'sibling', b?.adminToken);
+      const refused = await stack().api.get(`/v1/clusters/${sibling.clusterId}/manifest`, { token });
+      expect(withoutRequestId(refused)).toEqual(notThere);
+    });
+
+    const doors = [
+      ...[
+        'GET /api/v1/pods',
+        'GET /api/v1/pods?watch=true',
+        'GET /api',
+        'GET /apis',
+        'GET /apis/apps/v1/deployments',
+      ],
+      ...['GET /version', 'GET /openapi/v3', 'GET /openapi/v3/api/v1', 'GET /nothing'],
+      ...['POST /api/v1/namespaces/default/configmaps', 'DELETE /api/v1/namespaces/shop/pods/x'],
+      ...['PATCH /api/v1/namespaces/default', 'POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews'],
+    ];
+    test.each(doors)(
+      'on the access host, %s of another’s, a guessed, a gone and a malformed cluster is the same 404',
+      async (door) => {
+        const [method = '', rest = ''] = door.split(' ');
+        const { access } = stack();
+        const ids = [ofA, guessed, goneOfB, malformed].map((things) => things?.clusterId ?? '');
+        for (const agent of ['curl/8', 'kubectl/v1.33.2 (linux/amd64) kubernetes/abc']) {
+          const answers = await Promise.all(
+            ids.map(async (id) => {
+              const answer = await access.send(method, `/clusters/${id}${rest}`, {
+                headers: { 'user-agent': agent },
+                ...tokenOfB(),
+              });
+              const requestId = String(answer.headers['x-request-id']);
+              return { status: answer.status, text: answer.text.replaceAll(requestId, 'ID') };
+            }),
+          );
+          const [first] = answers;
+          expect(first).toMatchObject({ status: 404, text: expect.stringContaining('NOT_FOUND') });
+          expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
+          expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 404]);
+        }
+      },
+    );
+
+    test('on the access host, its own cluster that is not connected is 503 with Retry-After', async () => {
+      const { clusterId } = await registerCluster(stack(), 'unconnected', b?.adminToken);
+      const answer = await stack().access.get(`/clusters/${clusterId}/api/v1/pods`, tokenOfB());
+      expect(answer).toMatchObject({ status: 503, json: { code: 'CLUSTER_NOT_CONNECTED' } });
+      expect(answer.headers['retry-after']).toBeDefined();
+      await eventually('the other tenant finds it absent', 6_000, async () => {
+        const { status } = await stack().access.get(`/clusters/${clusterId}/api/v1/pods`);
+        return status === 404;
+      });
+    });
+  });
+}
