@@ -4,6 +4,9 @@ import { RoleFunction } from './role-function.ts';
 import type { Tables } from './tables.ts';
 import { TenantRole } from './tenant-role.ts';
 
+/** A name of its own, so that `npm run tenant` finds it without being told. */
+export const operatorFunctionName = 'cattery-operator';
+
 /** Makes tenants. Nothing may invoke it but a principal whose own IAM policy allows `lambda:InvokeFunction` on it. */
 export class Operator extends Construct {
   readonly function: RoleFunction<Environment>;
@@ -12,6 +15,7 @@ export class Operator extends Construct {
     super(scope, id);
     this.function = new RoleFunction<Environment>(this, 'Function', {
       name: 'operator',
+      functionName: operatorFunctionName,
       bundles,
       description: 'Cattery: makes tenants and owner keys; invoked directly, authorised by IAM',
       memorySize: 512,
@@ -24,7 +28,8 @@ export class Operator extends Construct {
           ...tables.identities.grant(
             role,
             { actions: ['GetItem', 'PutItem'], partitions: ['TENANT_NAME#*'] },
-            { actions: ['PutItem'], partitions: ['CREDENTIAL#*', 'INVITATION#*'] },
+            { actions: ['PutItem'], partitions: ['CREDENTIAL#*'] },
+            { actions: ['UpdateItem'], partitions: ['INVITATION#*'] },
           ),
         };
       },

@@ -19,6 +19,8 @@ type Options<E extends Record<string, string>> = {
   /** Where the bundles lie (lib/bundle.ts). */
   readonly bundles: string;
   readonly description: string;
+  /** Only where people call it by name; otherwise CloudFormation names it. */
+  readonly functionName?: string;
   /** MiB; CPU comes with it, one whole CPU at 1769. */
   readonly memorySize: number;
   /** Seconds. */
@@ -51,6 +53,7 @@ export class RoleFunction<E extends Record<string, string>> extends Construct {
     this.logGroup.grantWrite(role);
     this.function = new LambdaFunction(this, 'Function', {
       description: options.description,
+      ...(options.functionName === undefined ? {} : { functionName: options.functionName }),
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       code: Code.fromAsset(path.join(options.bundles, options.name)),

@@ -1,8 +1,10 @@
 /** `npm run local -- …`: acts on the data or the running stack of `npm start`. */
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { idToken } from './identity-provider/id-token.ts';
+import { lockDirectory } from './stack/directory-lock.ts';
 import { invokeOperator } from './stack/operator.ts';
 import { readState, standardDirectory } from './stack/state.ts';
 import { demoOwner, ensureTenant } from './stack/tenant.ts';
@@ -26,8 +28,10 @@ program
   .command('reset')
   .description('delete all data of the stack; the next start begins afresh')
   .action(async () => {
-    if (await running()) throw new Error('The stack is running: stop it first (Ctrl-C in its terminal).');
+    if (!existsSync(directory())) throw new Error(`There is nothing at ${directory()}.`);
+    const lock = await lockDirectory(directory());
     await rm(directory(), { recursive: true, force: true });
+    await lock.release();
     process.stdout.write(`${directory()} is gone.\n`);
   });
 
@@ -78,11 +82,6 @@ async function state() {
 }
 
 /** A killed stack leaves its file; what counts is whether its endpoint answers. */
-async function running(): Promise<boolean> {
-  const known = await readState(directory()).catch(() => undefined);
-  return known !== undefined && (await answers(known.operator.endpoint));
-}
-
 function answers(url: string): Promise<boolean> {
   return fetch(url, { signal: AbortSignal.timeout(1_000) }).then(
     () => true,

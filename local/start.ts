@@ -103,12 +103,13 @@ async function start(): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const lock = await lockDirectory(directory);
   stops.push(() => lock.release());
+  // What a killed stack left says nothing about this one.
+  await removeState(directory);
   const addresses = await claimAddresses(options.listen, options.advertise ?? options.listen, {
     api: options.apiPort,
     access: options.accessPort,
     tunnel: options.tunnelPort,
   });
-  await removeState(directory);
 
   say('Starting Cattery');
   const laptop = await startLaptop({ directory, addresses, progress });

@@ -1,6 +1,9 @@
 import { Command, CommanderError, Option } from 'commander';
 import * as z from 'zod';
 
+/** Its name in AWS, as lib/operator.ts gives it. */
+const operatorFunction = 'cattery-operator';
+
 /** Where the operator function is. */
 export type OperatorTarget =
   | { readonly kind: 'laptop'; readonly dataDirectory: string }
@@ -27,10 +30,8 @@ const answer = z.object({
 
 const targetHelp = `
 Where the operator function is:
-  in AWS      --function NAME, the output OperatorFunction of the stack CatteryApi:
-                aws cloudformation describe-stacks --stack-name CatteryApi \\
-                  --query "Stacks[0].Outputs[?OutputKey=='OperatorFunction'].OutputValue" --output text
-              with AWS credentials that allow lambda:InvokeFunction on it, and AWS_REGION
+  in AWS      the function cattery-operator of AWS_REGION's account (--function names another),
+              with AWS credentials that allow lambda:InvokeFunction on it
   on a laptop --local, while npm start is running
 
 Exit codes: 0 done, 1 failed, 2 wrong command line.
@@ -54,7 +55,11 @@ export async function tenantCommand(argv: readonly string[], io: Surroundings): 
           .env('CATTERY_DATA')
           .default('.local'),
       )
-      .addOption(new Option('--function <name>', 'the operator function').env('CATTERY_OPERATOR_FUNCTION'))
+      .addOption(
+        new Option('--function <name>', 'the operator function')
+          .env('CATTERY_OPERATOR_FUNCTION')
+          .default(operatorFunction),
+      )
       .addOption(
         new Option('-o, --output <format>', 'how to answer').choices(['text', 'json']).default('text'),
       );
@@ -63,13 +68,10 @@ export async function tenantCommand(argv: readonly string[], io: Surroundings): 
     const options = command.opts<{
       local?: true;
       data: string;
-      function?: string;
+      function: string;
       output: 'text' | 'json';
     }>();
-    const target = targetOf(options);
-    if (!target)
-      command.error('error: say which operator function: --function NAME, or --local', { exitCode: 2 });
-    else io.out(shown(answer.parse(await io.invoke(target, event)), options.output));
+    io.out(shown(answer.parse(await io.invoke(targetOf(options), event)), options.output));
   };
 
   withTarget(program.command('create'))
@@ -107,9 +109,9 @@ export async function tenantCommand(argv: readonly string[], io: Surroundings): 
   }
 }
 
-function targetOf(options: { local?: true; data: string; function?: string }): OperatorTarget | undefined {
+function targetOf(options: { local?: true; data: string; function: string }): OperatorTarget {
   if (options.local) return { kind: 'laptop', dataDirectory: options.data };
-  return options.function ? { kind: 'aws', functionName: options.function } : undefined;
+  return { kind: 'aws', functionName: options.function };
 }
 
 function shown(made: z.infer<typeof answer>, format: 'text' | 'json'): string {

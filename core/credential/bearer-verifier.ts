@@ -36,7 +36,7 @@ export function bearerVerifier(options: Options): BearerVerifier {
     if (token) return callerOfToken(token, options.identities, now());
     if (/^(?:cak|crt|ccr)_/.test(bearer)) throw new Problem('UNAUTHENTICATED');
     const claims = await verifyJwt(bearer, keys, { issuer, audience, currentDate: new Date(now()) });
-    return callerOfUser(claims, options);
+    return callerOfUser(claims, options, now());
   };
 }
 
@@ -57,6 +57,7 @@ async function callerOfToken(token: Token, identities: IdentityRepository, now: 
 async function callerOfUser(
   claims: JWTPayload,
   { identities, issuer, bindInvitations }: Options,
+  now: number,
 ): Promise<Caller> {
   const subject = claims.sub;
   if (!subject) throw new Problem('UNAUTHENTICATED');
@@ -75,7 +76,7 @@ async function callerOfUser(
     // Cognito states it as a boolean, some issuers as the text "true".
     const verified = payload.email_verified === true || payload.email_verified === 'true';
     if (!verified || typeof payload.email !== 'string') return undefined;
-    return identities.bindInvitation({ issuer, subject: sub, email: payload.email });
+    return identities.bindInvitation({ issuer, subject: sub, email: payload.email }, now);
   }
 }
 

@@ -37,6 +37,8 @@ export type Invitation = {
   readonly email: string;
   readonly tenantId: string;
   readonly roles: readonly Role[];
+  /** Epoch seconds; a sign-in later binds nothing. */
+  readonly expiresAt: number;
 };
 
 export const credentialPartition = (hash: string) => `CREDENTIAL#${hash}`;
@@ -86,13 +88,16 @@ export class IdentityRepository {
   }
 
   /** Leaves an invitation for a verified address; false when that address is invited to another tenant already. */
-  async invite({ email, tenantId, roles }: Invitation): Promise<boolean> {
+  async invite({ email, tenantId, roles, expiresAt }: Invitation): Promise<boolean> {
+    // An update leaves `boundTo` alone: a binding that is under way is not opened to somebody else.
     return this.#ifHolds(
-      new PutCommand({
+      new UpdateCommand({
         TableName: this.#table,
-        Item: { pk: invitationPartition(email), sk, tenantId, roles },
+        Key: { pk: invitationPartition(email), sk },
+        UpdateExpression: 'SET tenantId = :tenant, #roles = :roles, expiresAt = :until',
         ConditionExpression: 'attribute_not_exists(pk) OR tenantId = :tenant',
-        ExpressionAttributeValues: { ':tenant': tenantId },
+        ExpressionAttributeNames: { '#roles': 'roles' },
+        ExpressionAttributeValues: { ':tenant': tenantId, ':roles': roles, ':until': expiresAt },
       }),
     );
   }
@@ -101,15 +106,14 @@ export class IdentityRepository {
    * Binds the first sign-in with an invited address, that the issuer verified, to (issuer, subject).
    * The invitation is claimed by one subject first, so two racing sign-ins give one membership; a retry completes it.
    */
-  async bindInvitation(user: {
-    issuer: string;
-    subject: string;
-    email: string;
-  }): Promise<Membership | undefined> {
+  async bindInvitation(
+    user: { issuer: string; subject: string; email: string },
+    now: number,
+  ): Promise<Membership | undefined> {
     const invitation = invitationPartition(user.email);
     const bound = subjectPartition(user.issuer, user.subject);
     const item = await this.#get(invitation);
-    if (!item) return undefined;
+    if (!item || (item.expiresAt as number) * 1000 <= now) return undefined;
     const claimed = await this.#ifHolds(
       new UpdateCommand({
         TableName: this.#table,

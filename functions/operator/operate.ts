@@ -6,6 +6,8 @@ import { OperatorError } from './operator-error.ts';
 import { type OperatorAnswer, type OperatorRequest, operatorRequest } from './operator-request.ts';
 
 const keyLifeSeconds = 86_400;
+/** How long an invited owner may take to sign in for the first time. */
+const invitationLifeSeconds = 30 * 86_400;
 
 /**
  * Carries out one request of the operator. Creating a tenant is idempotent by its name and completes an attempt that
@@ -30,7 +32,8 @@ async function tenantFor(deps: Dependencies, request: OperatorRequest): Promise<
   }
   const tenantId = await deps.names.claim(name, newTenantId(deps.random));
   await deps.tenants.putOnce(tenantId, { name, createdAt: deps.now() });
-  if (!(await deps.identities.invite({ email: request.ownerEmail, tenantId, roles: ['owner'] }))) {
+  const expiresAt = Math.floor(deps.now() / 1000) + invitationLifeSeconds;
+  if (!(await deps.identities.invite({ email: request.ownerEmail, tenantId, roles: ['owner'], expiresAt }))) {
     throw new OperatorError(
       'EMAIL_INVITED_ELSEWHERE',
       'That address is invited to another tenant: create the tenant again with another one.',

@@ -25,7 +25,7 @@ const connectedWithinMs = 20_000;
 const stopTimeoutMs = 1_000;
 const issuedToken = z.object({ token: z.string() });
 const tokenTtlSeconds = 86_400;
-const clusterState = z.object({ state: z.string() });
+const clusterState = z.object({ state: z.string(), since: z.iso.datetime() });
 
 /** Registers the demo cluster (or finds the one of the last run), starts its process, and waits until its tunnel is up. */
 export async function startDemoCluster({
@@ -42,6 +42,7 @@ export async function startDemoCluster({
   const tokenFile = path.join(own, 'registration-token');
   if (!registered) await ensureToken(tokenFile, api);
 
+  const startedAt = Date.now();
   const supervised = new SupervisedProcess({
     name: 'The demo cluster',
     file: path.resolve(import.meta.dirname, '../demo-cluster/main.ts'),
@@ -59,7 +60,7 @@ export async function startDemoCluster({
     onExit,
   });
   try {
-    return { clusterId: await connected(own, api), stop: () => supervised.stop() };
+    return { clusterId: await connected(own, api, startedAt), stop: () => supervised.stop() };
   } catch (error) {
     await supervised.stop();
     throw error;
@@ -97,13 +98,17 @@ async function ensureToken(file: string, api: ApiClient): Promise<void> {
   await writePrivateFile(file, issuedToken.parse(body).token);
 }
 
-async function connected(own: string, api: ApiClient): Promise<string> {
+/** Waits for a connection that began now: for some seconds a killed stack's tunnel counts as up. */
+async function connected(own: string, api: ApiClient, startedAt: number): Promise<string> {
   const until = Date.now() + connectedWithinMs;
   for (;;) {
     const clusterId = await registeredId(own);
     if (clusterId !== undefined) {
       const { status, body } = await api.get(`/v1/clusters/${clusterId}`);
-      if (status === 200 && clusterState.parse(body).state === 'connected') return clusterId;
+      if (status === 200) {
+        const { state, since } = clusterState.parse(body);
+        if (state === 'connected' && Date.parse(since) >= startedAt) return clusterId;
+      }
     }
     if (Date.now() > until)
       throw new Error(

@@ -11,7 +11,8 @@ const { region, accountId } = laptop;
 export const physicalNames: PhysicalNames = { ref, attribute };
 
 /** `stack-logicalId` in lower case, shortened to S3's 63 characters with a digest so that it stays unique. */
-function nameOf({ stack, logicalId }: Resource): string {
+function nameOf({ stack, logicalId, properties }: Resource): string {
+  if (typeof properties.FunctionName === 'string') return properties.FunctionName;
   const name = `${stack}-${logicalId}`.toLowerCase();
   if (name.length <= 60) return name;
   return `${name.slice(0, 51)}-${createHash('sha256').update(name).digest('hex').slice(0, 8)}`;

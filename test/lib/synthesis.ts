@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterAll } from '@jest/globals';
 import { App, type Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { functionRoles, tunnelBundle } from '../../lib/bundle.ts';
@@ -29,10 +30,15 @@ const flags = (
   }
 ).context;
 
+const directories: string[] = [];
+afterAll(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
+});
+
 /** The app with this context, not yet synthesised, over bundles that are empty: what is in them is test/lib/bundle.test.ts's matter. */
 export async function describeApp(context: Readonly<Record<string, string>> = {}): Promise<Described> {
   const directory = mkdtempSync(path.join(tmpdir(), 'cattery-synthesis-'));
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  directories.push(directory);
   for (const name of [...(await functionRoles()), tunnelBundle]) {
     mkdirSync(path.join(directory, 'build', name), { recursive: true });
     // Each differs, or they would be one asset.

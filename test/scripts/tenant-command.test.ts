@@ -48,7 +48,6 @@ describe('npm run tenant', () => {
   test.each([
     'create blue --local',
     'create --owner a@example.com --local',
-    'create blue --owner a@example.com',
     'create blue --owner a@example.com --local --function op',
     'create blue --owner a@example.com --local -o xml',
     'destroy blue',
@@ -69,6 +68,6 @@ describe('npm run tenant', () => {
   test('--help ends with 0 and tells where the function is and what the exit codes mean', async () => {
     const { code, out } = await run('--help');
     expect(code).toBe(0);
-    expect(out).toMatch(/OperatorFunction[\s\S]*--local[\s\S]*Exit codes/);
+    expect(out).toMatch(/cattery-operator[\s\S]*--local[\s\S]*Exit codes/);
   });
 });

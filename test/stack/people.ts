@@ -41,7 +41,7 @@ export class Operator {
   }
 
   invite(tenantId: string, role: Role, email: string): Promise<boolean> {
-    return this.#identities.invite({ email, tenantId, roles: [role] });
+    return this.#identities.invite({ email, tenantId, roles: [role], expiresAt: 4_000_000_000 });
   }
 
   async apiKey(tenantId: string, scopes: readonly Scope[], expiresAt?: number): Promise<string> {

@@ -33,28 +33,66 @@ describe('identities', () => {
   });
 
   test('refuse to invite an address that another tenant invited', async () => {
-    expect(await identities.invite({ email: 'a@x.org', tenantId: tenantA, roles: ['viewer'] })).toBe(true);
-    expect(await identities.invite({ email: ' A@X.org', tenantId: tenantB, roles: ['owner'] })).toBe(false);
-    expect(await identities.invite({ email: 'a@x.org', tenantId: tenantA, roles: ['owner'] })).toBe(true);
+    expect(
+      await identities.invite({
+        email: 'a@x.org',
+        tenantId: tenantA,
+        roles: ['viewer'],
+        expiresAt: 4_000_000_000,
+      }),
+    ).toBe(true);
+    expect(
+      await identities.invite({
+        email: ' A@X.org',
+        tenantId: tenantB,
+        roles: ['owner'],
+        expiresAt: 4_000_000_000,
+      }),
+    ).toBe(false);
+    expect(
+      await identities.invite({
+        email: 'a@x.org',
+        tenantId: tenantA,
+        roles: ['owner'],
+        expiresAt: 4_000_000_000,
+      }),
+    ).toBe(true);
   });
 
   test('bind an address in any case, and none that only looks the same in lower case', async () => {
-    await identities.invite({ email: 'Mike@x.org', tenantId: tenantA, roles: ['owner'] });
+    await identities.invite({
+      email: 'Mike@x.org',
+      tenantId: tenantA,
+      roles: ['owner'],
+      expiresAt: 4_000_000_000,
+    });
     const kelvin = 'mi\u212ae@x.org';
     expect(kelvin.toLowerCase()).toBe('mike@x.org');
     expect(
-      await identities.bindInvitation({ issuer: 'i', subject: 'kelvin', email: kelvin }),
+      await identities.bindInvitation({ issuer: 'i', subject: 'kelvin', email: kelvin }, 0),
     ).toBeUndefined();
     expect(
-      await identities.bindInvitation({ issuer: 'i', subject: 'mike', email: 'MIKE@X.ORG' }),
+      await identities.bindInvitation({ issuer: 'i', subject: 'mike', email: 'MIKE@X.ORG' }, 0),
     ).toMatchObject({ tenantId: tenantA });
   });
 
+  test('bind nothing after their end', async () => {
+    await identities.invite({ email: 'late@x.org', tenantId: tenantA, roles: ['owner'], expiresAt: 1_000 });
+    const user = { issuer: 'i', subject: 'late', email: 'late@x.org' };
+    expect(await identities.bindInvitation(user, 1_000_000)).toBeUndefined();
+    expect(await identities.bindInvitation(user, 999_999)).toMatchObject({ tenantId: tenantA });
+  });
+
   test('bind one of many racing sign-ins with an invited address', async () => {
-    await identities.invite({ email: 'race@x.org', tenantId: tenantA, roles: ['owner'] });
+    await identities.invite({
+      email: 'race@x.org',
+      tenantId: tenantA,
+      roles: ['owner'],
+      expiresAt: 4_000_000_000,
+    });
     const bound = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
-        identities.bindInvitation({ issuer: 'i', subject: `s${index}`, email: 'race@x.org' }),
+        identities.bindInvitation({ issuer: 'i', subject: `s${index}`, email: 'race@x.org' }, 0),
       ),
     );
     expect(bound.filter((membership) => membership !== undefined)).toHaveLength(1);
@@ -65,21 +103,31 @@ describe('identities', () => {
   test('complete a binding that died after any write', async () => {
     for (const nth of [1, 2, 3]) {
       const user = { issuer: 'i', subject: `dying-${nth}`, email: `dying-${nth}@x.org` };
-      await identities.invite({ email: user.email, tenantId: tenantA, roles: ['owner'] });
+      await identities.invite({
+        email: user.email,
+        tenantId: tenantA,
+        roles: ['owner'],
+        expiresAt: 4_000_000_000,
+      });
       engine.faults.dieAfterWrite(nth);
-      await expect(identities.bindInvitation(user)).rejects.toThrow('was lost');
+      await expect(identities.bindInvitation(user, 0)).rejects.toThrow('was lost');
       engine.faults.mend();
       // As the verifier does: the membership first, then the invitation.
       const membership =
         (await identities.findMembership(user.issuer, user.subject)) ??
-        (await identities.bindInvitation(user));
+        (await identities.bindInvitation(user, 0));
       expect([nth, membership?.tenantId]).toEqual([nth, tenantA]);
     }
   });
 
   test('keep the same subject of two issuers apart', async () => {
-    await identities.invite({ email: 'two@x.org', tenantId: tenantA, roles: ['owner'] });
-    await identities.bindInvitation({ issuer: 'https://one', subject: 'same', email: 'two@x.org' });
+    await identities.invite({
+      email: 'two@x.org',
+      tenantId: tenantA,
+      roles: ['owner'],
+      expiresAt: 4_000_000_000,
+    });
+    await identities.bindInvitation({ issuer: 'https://one', subject: 'same', email: 'two@x.org' }, 0);
     expect(await identities.findMembership('https://one', 'same')).toMatchObject({ tenantId: tenantA });
     expect(await identities.findMembership('https://two', 'same')).toBeUndefined();
     expect(await identities.findMembership('https://one\nsame', '')).toBeUndefined();
@@ -90,8 +138,13 @@ describe('identities', () => {
     const record = { hash, kind: 'api-key', tokenId: id, tenantId: tenantA, scopes: '' } as const;
     expect(await engine.units(() => identities.putCredential(record))).toEqual({ read: 0, write: 1 });
     expect(await engine.units(() => identities.findCredential(hash))).toEqual({ read: 1, write: 0 });
-    await identities.invite({ email: 'cost@x.org', tenantId: tenantA, roles: ['owner'] });
-    const bind = () => identities.bindInvitation({ issuer: 'i', subject: 'cost', email: 'cost@x.org' });
+    await identities.invite({
+      email: 'cost@x.org',
+      tenantId: tenantA,
+      roles: ['owner'],
+      expiresAt: 4_000_000_000,
+    });
+    const bind = () => identities.bindInvitation({ issuer: 'i', subject: 'cost', email: 'cost@x.org' }, 0);
     expect(await engine.units(bind)).toEqual({ read: 2, write: 3 });
   });
 });

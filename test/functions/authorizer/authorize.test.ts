@@ -151,7 +151,12 @@ describe('the authorizer', () => {
   });
 
   test('binds the first sign-in with an invited, verified address, and only that one', async () => {
-    await identities.invite({ email: 'Owner@Example.com', tenantId, roles: ['owner'] });
+    await identities.invite({
+      email: 'Owner@Example.com',
+      tenantId,
+      roles: ['owner'],
+      expiresAt: 4_000_000_000,
+    });
     const unverified = await ask(`Bearer ${await sign({ sub: 'thief', email: 'owner@example.com' })}`);
     expect(unverified.policyDocument.Statement).toMatchObject([{ Effect: 'Deny' }]);
     const first = await ask(

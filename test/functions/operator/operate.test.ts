@@ -53,11 +53,14 @@ describe('the operator function', () => {
       tenantId: made.tenantId,
       scopes: new Set(roleScopes.owner),
     });
-    const bound = await deps.identities.bindInvitation({
-      issuer: 'i',
-      subject: 's',
-      email: 'blue@example.com',
-    });
+    const bound = await deps.identities.bindInvitation(
+      {
+        issuer: 'i',
+        subject: 's',
+        email: 'blue@example.com',
+      },
+      0,
+    );
     expect(bound).toMatchObject({ tenantId: made.tenantId, roles: ['owner'] });
   });
 
@@ -83,11 +86,8 @@ describe('the operator function', () => {
       engine.faults.mend();
       const { tenantId } = await create(`dying-${nth}`);
       expect(await tenantItem(tenantId)).toMatchObject({ name: `dying-${nth}` });
-      const bound = await deps.identities.bindInvitation({
-        issuer: 'i',
-        subject: `s${nth}`,
-        email: `dying-${nth}@example.com`,
-      });
+      const user = { issuer: 'i', subject: `s${nth}`, email: `dying-${nth}@example.com` };
+      const bound = await deps.identities.bindInvitation(user, 0);
       expect(bound?.tenantId).toBe(tenantId);
     }
   });

@@ -180,7 +180,12 @@ describe("the laptop's identity provider", () => {
 
     test('a browser and the command line are one user, bound by the first sign-in', async () => {
       const identities = new IdentityRepository(engine.dynamo, engine.tables.identities);
-      await identities.invite({ email: 'owner@demo.example', tenantId: 't-demo', roles: ['owner'] });
+      await identities.invite({
+        email: 'owner@demo.example',
+        tenantId: 't-demo',
+        roles: ['owner'],
+        expiresAt: 4_000_000_000,
+      });
       const verify = bearerVerifier({
         identities,
         issuer: running.issuer,

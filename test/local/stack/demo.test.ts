@@ -28,7 +28,8 @@ class FakeApi implements ApiClient {
   }
 }
 
-const connected: ApiAnswer = { status: 200, body: { state: 'connected' } };
+const since = (text: string): ApiAnswer => ({ status: 200, body: { state: 'connected', since: text } });
+const connected = since('2999-01-01T00:00:00.000Z');
 
 describe('starting the demo cluster', () => {
   let directory: string;
@@ -67,7 +68,7 @@ describe('starting the demo cluster', () => {
   const tokenFile = () => path.join(own, 'registration-token');
 
   test('the first time it gets a token bound to its name, kept with 0600, and waits until the tunnel is up', async () => {
-    api.clusters.set('c-new', { status: 200, body: { state: 'registered' } });
+    api.clusters.set('c-new', { status: 200, body: { state: 'pending', since: '2026-01-01T00:00:00.000Z' } });
     api.onToken = async () => {
       await registered('c-new');
       setTimeout(() => api.clusters.set('c-new', connected), 250);
@@ -84,6 +85,14 @@ describe('starting the demo cluster', () => {
     api.clusters.set('c-known', connected);
     expect((await start()).clusterId).toBe('c-known');
     expect(api.posted).toEqual([]);
+  });
+
+  test('a tunnel of before this start does not count as up', async () => {
+    await registered('c-known');
+    api.clusters.set('c-known', since('2026-01-01T00:00:00.000Z'));
+    setTimeout(() => api.clusters.set('c-known', connected), 250);
+    await start();
+    expect(api.asked.filter((url) => url === '/v1/clusters/c-known').length).toBeGreaterThan(2);
   });
 
   test('one that was disconnected is forgotten with its key, and the cluster registers anew', async () => {
