@@ -5,6 +5,7 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2';
 import { request as httpRequest } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { once } from 'node:events';
 import { connect as connectTls, type SecureVersion, type TLSSocket } from 'node:tls';
@@ -22,6 +23,8 @@ export type GuardianOptions = {
   /** What it presents inside; default the same. */
   readonly inside?: TestPair;
   readonly maxVersion?: SecureVersion;
+  /** A TCP connection to use, for those who break it. */
+  readonly over?: Socket;
   /** A TLS session to offer again. */
   readonly session?: Buffer;
   readonly serve?: Serve;
@@ -41,8 +44,7 @@ export class TestGuardian {
 
   static async connect(options: GuardianOptions): Promise<TestGuardian> {
     const socket = connectTls({
-      host: '127.0.0.1',
-      port: options.port,
+      ...(options.over ? { socket: options.over } : { host: '127.0.0.1', port: options.port }),
       servername: hintName,
       ca: options.roots,
       ...(options.pair ? { cert: options.pair.certificate, key: options.pair.key } : {}),

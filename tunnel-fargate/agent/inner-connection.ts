@@ -81,6 +81,8 @@ function openPinnedTls({ session, pin, now, timeoutMs }: Options): Promise<TLSSo
       () => fail(new Problem('TIMEOUT', 'The cluster did not answer the inner TLS handshake.')),
       timeoutMs,
     );
+    // Never taken off: TLS over a stream passes the stream's error on even when it was destroyed before (Node 24.21),
+    // and an error that nobody takes ends the process and with it everybody's tunnels.
     socket.on('error', (cause) => fail(broken(cause)));
     socket.once('close', () => fail(broken(undefined)));
     socket.once('secureConnect', () => {

@@ -53,6 +53,7 @@ export function acceptTls(
   return new Promise((resolve, reject) => {
     let failure: Error | undefined;
     const timer = setTimeout(() => socket.destroy(new Error('the TLS handshake took too long')), timeoutMs);
+    // Never taken off, as in inner-connection.ts.
     socket.on('error', (error: Error) => void (failure ??= error));
     socket.once('secure', () => {
       clearTimeout(timer);
