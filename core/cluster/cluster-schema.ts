@@ -6,7 +6,8 @@ export const clusterId = z.string().regex(clusterIdPattern).meta({ description: 
 /** 1–63 of [a-z0-9.-]: as Kubernetes names, without their further rules. Unique in a tenant. */
 export const clusterNamePattern = /^[a-z0-9.-]{1,63}$/;
 
-const shortText = z.string().min(1).max(128);
+/** Printable ASCII: it is shown in terminals and in `kubectl version`. */
+const shortText = z.string().regex(/^[\x20-\x7e]{1,128}$/);
 
 /** What a cluster says of itself when it registers. */
 export const clusterFacts = z

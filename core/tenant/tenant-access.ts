@@ -34,6 +34,7 @@ type Options<Clients extends TenantClients> = {
 };
 
 const refreshJitterMs = 5 * 60_000;
+const evictionGraceMs = 60_000;
 
 /**
  * Assumes the tenant role with the tenant as session tag, so that IAM, not only our code, keeps tenants apart
@@ -50,7 +51,10 @@ export function tenantAccess<Clients extends TenantClients>({
   const cache = new QuickLRU<string, Clients>({
     maxSize: maxTenants,
     onEviction: (_tenantId, clients) => {
-      for (const client of Object.values(clients) as { destroy(): void }[]) client.destroy();
+      // Not at once: a request may still be using them.
+      setTimeout(() => {
+        for (const client of Object.values(clients) as { destroy(): void }[]) client.destroy();
+      }, evictionGraceMs).unref();
     },
   });
   return (tenantId) => {

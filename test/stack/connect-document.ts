@@ -13,7 +13,7 @@ import { root, run, type Stack } from './stack.ts';
 const tools = ['curl', 'openssl', 'awk', 'sed'];
 const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0);
 
-/** Stands for kubectl: keeps the arguments of each call and the file that it applies. */
+/** Stands for kubectl: keeps the arguments of each call, the file that it applies and the patch that it reads. */
 const stubKubectl = `#!/bin/sh
 n=$(ls "$KUBECTL_CALLS" | wc -l | tr -d ' ')
 for argument in "$@"; do
@@ -21,6 +21,7 @@ for argument in "$@"; do
   if [ "$previous" = -f ]; then cp "$argument" "$KUBECTL_CALLS/../applied.yaml"; fi
   previous=$argument
 done > "$KUBECTL_CALLS/$n"
+if [ "$previous" = --patch-file=/dev/stdin ]; then cat > "$KUBECTL_CALLS/../patch.json"; fi
 `;
 
 const kubernetesObject = z.looseObject({
@@ -79,12 +80,13 @@ export function connectDocument(stack: () => Stack): void {
         files.map(async (file) => (await readFile(path.join(calls, file), 'utf8')).split('\0').slice(0, -1)),
       );
       expect(asked[0]).toEqual(['apply', '-f', 'connect.yaml']);
-      const [patch] = asked[1]?.slice(-1) ?? [];
       expect(asked[1]).toEqual([
         ...['-n', 'tigera-operator', 'patch', 'secret', 'tigera-managed-cluster-connection'],
-        ...['--type=merge', '-p', patch],
+        ...['--type=merge', '--patch-file=/dev/stdin'],
       ]);
-      const patched = z.object({ data: z.record(z.string(), z.string()) }).parse(JSON.parse(patch ?? ''));
+      const patched = z
+        .object({ data: z.record(z.string(), z.string()) })
+        .parse(JSON.parse(await readFile(path.join(directory, 'patch.json'), 'utf8')));
       const secret = { ...named('tigera-managed-cluster-connection')?.data, ...patched.data };
       const inSecret = (file: string) => Buffer.from(secret[file] ?? '', 'base64').toString('utf8');
       expect(Object.keys(secret).sort()).toEqual([
