@@ -1,4 +1,4 @@
-/** `npm run watch-test`: holds idle watches through the tunnel of a running stack, over HTTP/1.1 and HTTP/2; fails when one is ended or misses a change. */
+/** `npm run bench:watch`: holds idle watches through the tunnel of a running stack, over HTTP/1.1 and HTTP/2; fails when one is ended or misses a change. */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:http2';
@@ -15,7 +15,7 @@ const minutes = (text: string): number => {
   return value;
 };
 
-const command: Command = new Command('npm run watch-test --')
+const command: Command = new Command('npm run bench:watch --')
   .description(
     'Watches an object of the demo cluster that nobody changes: once over HTTP/1.1, once over HTTP/2. After the ' +
       'silence it changes the object, and once more at the end: both watches must see both changes and must not end.',
@@ -43,7 +43,7 @@ if (!state?.stack.demoClusterId) command.error('No stack with a demo cluster is 
 const { accessUrl, adminToken, caFile, demoClusterId } = state.stack;
 const ca = await readFile(caFile, 'utf8');
 const prefix = `/clusters/${demoClusterId}`;
-const name = `watch-test-${randomBytes(4).toString('hex')}`;
+const name = `bench-watch-${randomBytes(4).toString('hex')}`;
 const collection = `${prefix}/api/v1/namespaces/default/configmaps`;
 const authorization = `Bearer ${adminToken}`;
 
