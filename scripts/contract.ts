@@ -3,9 +3,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { glob, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { LocalstackContainer } from '@testcontainers/localstack';
+import { freePort } from '../local/stack/free-port.ts';
 
 /** The last open image that needs no account (March 2026). */
 const pinnedLocalstack =
@@ -163,15 +163,4 @@ async function ministackEnvironment(python: string): Promise<string> {
   run(path.join(directory, 'bin/pip'), ['install', '--quiet', '--require-hashes', '-r', requirements]);
   await writeFile(complete, '');
   return directory;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

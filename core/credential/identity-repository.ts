@@ -6,7 +6,7 @@ import {
   PutCommand,
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
-import { conditionFailed } from '../aws/dynamodb-errors.ts';
+import { ifHolds } from '../aws/dynamodb-errors.ts';
 import type { Role } from './scope.ts';
 import type { TokenKind } from './token.ts';
 
@@ -90,15 +90,17 @@ export class IdentityRepository {
   /** Leaves an invitation for a verified address; false when that address is invited to another tenant already. */
   async invite({ email, tenantId, roles, expiresAt }: Invitation): Promise<boolean> {
     // An update leaves `boundTo` alone: a binding that is under way is not opened to somebody else.
-    return this.#ifHolds(
-      new UpdateCommand({
-        TableName: this.#table,
-        Key: { pk: invitationPartition(email), sk },
-        UpdateExpression: 'SET tenantId = :tenant, #roles = :roles, expiresAt = :until',
-        ConditionExpression: 'attribute_not_exists(pk) OR tenantId = :tenant',
-        ExpressionAttributeNames: { '#roles': 'roles' },
-        ExpressionAttributeValues: { ':tenant': tenantId, ':roles': roles, ':until': expiresAt },
-      }),
+    return ifHolds(
+      this.#dynamo.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: { pk: invitationPartition(email), sk },
+          UpdateExpression: 'SET tenantId = :tenant, #roles = :roles, expiresAt = :until',
+          ConditionExpression: 'attribute_not_exists(pk) OR tenantId = :tenant',
+          ExpressionAttributeNames: { '#roles': 'roles' },
+          ExpressionAttributeValues: { ':tenant': tenantId, ':roles': roles, ':until': expiresAt },
+        }),
+      ),
     );
   }
 
@@ -114,14 +116,16 @@ export class IdentityRepository {
     const bound = subjectPartition(user.issuer, user.subject);
     const item = await this.#get(invitation);
     if (!item || (item.expiresAt as number) * 1000 <= now) return undefined;
-    const claimed = await this.#ifHolds(
-      new UpdateCommand({
-        TableName: this.#table,
-        Key: { pk: invitation, sk },
-        UpdateExpression: 'SET boundTo = :me',
-        ConditionExpression: 'attribute_exists(pk) AND (attribute_not_exists(boundTo) OR boundTo = :me)',
-        ExpressionAttributeValues: { ':me': bound },
-      }),
+    const claimed = await ifHolds(
+      this.#dynamo.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: { pk: invitation, sk },
+          UpdateExpression: 'SET boundTo = :me',
+          ConditionExpression: 'attribute_exists(pk) AND (attribute_not_exists(boundTo) OR boundTo = :me)',
+          ExpressionAttributeValues: { ':me': bound },
+        }),
+      ),
     );
     if (!claimed) return undefined;
     await this.#putOnce({ pk: bound, sk, tenantId: item.tenantId, roles: item.roles });
@@ -137,19 +141,15 @@ export class IdentityRepository {
   }
 
   async #putOnce(item: Record<string, unknown>): Promise<void> {
-    await this.#ifHolds(
-      new PutCommand({ TableName: this.#table, Item: item, ConditionExpression: 'attribute_not_exists(pk)' }),
+    await ifHolds(
+      this.#dynamo.send(
+        new PutCommand({
+          TableName: this.#table,
+          Item: item,
+          ConditionExpression: 'attribute_not_exists(pk)',
+        }),
+      ),
     );
-  }
-
-  async #ifHolds(command: PutCommand | UpdateCommand): Promise<boolean> {
-    try {
-      await (command instanceof PutCommand ? this.#dynamo.send(command) : this.#dynamo.send(command));
-      return true;
-    } catch (error) {
-      if (conditionFailed(error)) return false;
-      throw error;
-    }
   }
 }
 

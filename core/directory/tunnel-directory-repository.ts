@@ -5,7 +5,7 @@ import {
   PutCommand,
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
-import { conditionFailed } from '../aws/dynamodb-errors.ts';
+import { ifHolds } from '../aws/dynamodb-errors.ts';
 
 /** Where a cluster's tunnel ends, as last announced. */
 export type TunnelEntry = {
@@ -46,39 +46,43 @@ export class TunnelDirectoryRepository {
 
   /** Says that the cluster's tunnel ends here; false when a newer session was announced already. */
   async announce(entry: { clusterId: string; taskId: string; nonce: number; now: number }): Promise<boolean> {
-    return this.#ifHolds(
-      new PutCommand({
-        TableName: this.#table,
-        Item: {
-          pk: tunnelPartition(entry.clusterId),
-          sk: 'TUNNEL',
-          taskId: entry.taskId,
-          nonce: entry.nonce,
-          state: 'connected',
-          since: entry.now,
-        },
-        ConditionExpression: 'attribute_not_exists(nonce) OR nonce < :nonce',
-        ExpressionAttributeValues: { ':nonce': entry.nonce },
-      }),
+    return ifHolds(
+      this.#dynamo.send(
+        new PutCommand({
+          TableName: this.#table,
+          Item: {
+            pk: tunnelPartition(entry.clusterId),
+            sk: 'TUNNEL',
+            taskId: entry.taskId,
+            nonce: entry.nonce,
+            state: 'connected',
+            since: entry.now,
+          },
+          ConditionExpression: 'attribute_not_exists(nonce) OR nonce < :nonce',
+          ExpressionAttributeValues: { ':nonce': entry.nonce },
+        }),
+      ),
     );
   }
 
   /** Says that the session is over, unless a newer one took its place. */
   async withdraw(entry: { clusterId: string; taskId: string; nonce: number; now: number }): Promise<boolean> {
-    return this.#ifHolds(
-      new UpdateCommand({
-        TableName: this.#table,
-        Key: { pk: tunnelPartition(entry.clusterId), sk: 'TUNNEL' },
-        UpdateExpression: 'SET #state = :gone, since = :now',
-        ConditionExpression: 'taskId = :task AND nonce = :nonce',
-        ExpressionAttributeNames: { '#state': 'state' },
-        ExpressionAttributeValues: {
-          ':gone': 'disconnected',
-          ':now': entry.now,
-          ':task': entry.taskId,
-          ':nonce': entry.nonce,
-        },
-      }),
+    return ifHolds(
+      this.#dynamo.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: { pk: tunnelPartition(entry.clusterId), sk: 'TUNNEL' },
+          UpdateExpression: 'SET #state = :gone, since = :now',
+          ConditionExpression: 'taskId = :task AND nonce = :nonce',
+          ExpressionAttributeNames: { '#state': 'state' },
+          ExpressionAttributeValues: {
+            ':gone': 'disconnected',
+            ':now': entry.now,
+            ':task': entry.taskId,
+            ':nonce': entry.nonce,
+          },
+        }),
+      ),
     );
   }
 
@@ -157,16 +161,6 @@ export class TunnelDirectoryRepository {
       }
     }
     return found;
-  }
-
-  async #ifHolds(command: PutCommand | UpdateCommand): Promise<boolean> {
-    try {
-      await (command instanceof PutCommand ? this.#dynamo.send(command) : this.#dynamo.send(command));
-      return true;
-    } catch (error) {
-      if (conditionFailed(error)) return false;
-      throw error;
-    }
   }
 }
 

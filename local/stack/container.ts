@@ -1,8 +1,8 @@
 import type { WriteStream } from 'node:fs';
-import { createServer } from 'node:net';
 import { SupervisedProcess } from '../process/supervised-process.ts';
 import type { ContainerSpec } from '../template/compute.ts';
 import type { Addresses } from './addresses.ts';
+import { freePort } from './free-port.ts';
 
 type Options = {
   readonly spec: ContainerSpec;
@@ -71,15 +71,4 @@ async function healthy(port: number, listen: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
