@@ -5,7 +5,7 @@ import {
   QueryCommand,
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
-import { conditionFailed } from '../aws/dynamodb-errors.ts';
+import { ifHolds } from '../aws/dynamodb-errors.ts';
 
 /** Whose certificate it is; the tunnel's identity comes from here and from nowhere else (design.md 7). */
 export type CertificateEntry = {
@@ -47,8 +47,8 @@ export class CertificateDirectoryRepository {
 
   /** Idempotent; never brings a revoked certificate back. */
   async publish(entry: Omit<CertificateEntry, 'revokedAt'>): Promise<void> {
-    try {
-      await this.#dynamo.send(
+    await ifHolds(
+      this.#dynamo.send(
         new PutCommand({
           TableName: this.#table,
           Item: {
@@ -61,10 +61,8 @@ export class CertificateDirectoryRepository {
           },
           ConditionExpression: 'attribute_not_exists(pk)',
         }),
-      );
-    } catch (error) {
-      if (!conditionFailed(error)) throw error;
-    }
+      ),
+    );
   }
 
   /** Strongly consistent: a certificate revoked a moment ago must not come in. */
