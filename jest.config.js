@@ -6,4 +6,6 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/cdk.out', '<rootDir>/build', '<rootDir>/.local'],
   testTimeout: 30_000,
+  // Jest leaves a core idle by default: on two that is half of them.
+  maxWorkers: '100%',
 };

@@ -30,9 +30,9 @@ describe('the deployment that is read from the synthesised templates', () => {
   }, 120_000);
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  const nameOf = (role: string) => new RegExp(`-${role.replace('-', '')}function[0-9a-f]{8}$`);
+  const idOf = (role: string) => new RegExp(`^${role.replace('-', '')}function[0-9a-f]{8}$`, 'i');
   const functionOf = (role: string) => {
-    const found = deployment.functions.filter(({ name }) => nameOf(role).test(name));
+    const found = deployment.functions.filter(({ logicalId }) => idOf(role).test(logicalId));
     expect(found.map(({ name }) => name)).toHaveLength(1);
     const [one] = found;
     if (!one) throw new Error(`no function for ${role}`);
@@ -207,7 +207,7 @@ describe('the deployment that is read from the synthesised templates', () => {
     expect(new Set(deployment.secrets.map(({ arn }) => arn))).toEqual(new Set([roots, tunnel]));
     expect(deployment.container.environment.TUNNEL_SECRET_ID).toBe(tunnel);
     for (const { environment } of deployment.functions.filter(
-      ({ name }) => !nameOf('certificates').test(name),
+      ({ logicalId }) => !idOf('certificates').test(logicalId),
     ))
       expect(Object.values(environment)).not.toContain(roots);
   });
