@@ -17,7 +17,10 @@ import { type Environment, environment } from './env.ts';
 import { LogRepository } from './ingest/log-repository.ts';
 import { startServer, type RunningServer } from './server.ts';
 
-/** Of the 120 s between SIGTERM and SIGKILL: what is left must do for uploads, tunnels and the directory. */
+/**
+ * For users' requests that run, of the 120 s between SIGTERM and SIGKILL: what is left must do for uploads, tunnels and
+ * the directory. Watches do not use it up; the access side ends them after 5 s.
+ */
 const drainMs = 100_000;
 
 const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'message' });

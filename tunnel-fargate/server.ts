@@ -64,8 +64,8 @@ export type RunningServer = {
   /** What uploads hold in memory now. */
   readonly budget: Pick<ByteBudget, 'inUse'>;
   /**
-   * Stops in order: not ready, no new connections, running requests end (those that have not after `deadlineMs` are
-   * ended: watches), running uploads are stored, tunnels are closed and withdrawn.
+   * Stops in order: not ready, no new connections, running requests end (watches and followed logs are ended after 5 s,
+   * what else still runs after `deadlineMs` is cut), running uploads are stored, tunnels are closed and withdrawn.
    */
   drain(deadlineMs: number): Promise<void>;
 };

@@ -15,6 +15,7 @@ import { openApiDocument, openApiIndex } from './openapi.ts';
 import { answerDocument, answerJson, assertReads, notAllowed } from './own-documents.ts';
 import { proxy, type ProxiedAnswer } from './proxy.ts';
 import {
+  isEndless,
   isLongRunning,
   type Method,
   methods,
@@ -33,6 +34,8 @@ export type AccessDependencies = {
   readonly routeWaitMs: number;
   /** How long a cluster may take to begin an answer, ms. */
   readonly answerTimeoutMs: number;
+  /** How long a body that we read ourselves may take, ms. */
+  readonly bodyTimeoutMs: number;
 };
 
 /** What a request turned out to be, filled in as it is found out: for the log, and for the end of a drain. */
@@ -40,6 +43,8 @@ export type Finding = {
   caller?: Caller;
   cluster?: ClusterRecord;
   attributes?: RequestAttributes;
+  /** Its answer does not end by itself; see {@link isEndless}. */
+  endless?: boolean;
   streamed?: ProxiedAnswer;
 };
 
@@ -68,9 +73,10 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   finding.cluster = cluster;
   const attributes = requestAttributes(methodOf(exchange), target.segments, target.query);
   finding.attributes = attributes;
+  finding.endless = isEndless(attributes, target.query);
 
   const asked = reviewKind(attributes);
-  if (asked) return answerReview(exchange, caller, asked);
+  if (asked) return answerReview(exchange, deps, caller, asked);
   authorise(caller, attributes);
   if (exchange.wantsUpgrade) throw new Problem('UPGRADE_NOT_SUPPORTED');
 
@@ -169,8 +175,13 @@ async function answerOpenApi(
   answerDocument(exchange, text);
 }
 
-async function answerReview(exchange: Exchange, caller: Caller, kind: ReviewKind): Promise<void> {
-  const bytes = await exchange.readBody(maxReviewBytes);
+async function answerReview(
+  exchange: Exchange,
+  { bodyTimeoutMs: timeoutMs }: AccessDependencies,
+  caller: Caller,
+  kind: ReviewKind,
+): Promise<void> {
+  const bytes = await exchange.readBody({ maxBytes: maxReviewBytes, timeoutMs });
   const contentType = exchange.headers['content-type'];
   answerJson(exchange, 201, JSON.stringify(review(kind, caller, { contentType, bytes })));
 }

@@ -110,17 +110,44 @@ export class Exchange {
     return coding === undefined || coding.trim().toLowerCase() === 'chunked';
   }
 
-  /** The whole body. @throws Problem PAYLOAD_TOO_LARGE beyond `limit` bytes */
-  async readBody(limit: number): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    // Leaving the loop early must not destroy the stream: the answer goes out on it.
-    for await (const chunk of this.body.iterator({ destroyOnReturn: false })) {
-      chunks.push(chunk as Buffer);
-      size += (chunk as Buffer).length;
-      if (size > limit) throw new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${limit} bytes.`);
-    }
-    return Buffer.concat(chunks);
+  /**
+   * The whole body. Rejects with Problem PAYLOAD_TOO_LARGE beyond `maxBytes`, INVALID_REQUEST when it is not here after
+   * `timeoutMs`, or with the reason of `gone`. The stream stays whole in each case: the answer goes out on it.
+   */
+  readBody({ maxBytes, timeoutMs }: { maxBytes: number; timeoutMs: number }): Promise<Buffer> {
+    const { body, gone } = this;
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const take = (chunk: Buffer) => {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size > maxBytes) {
+          settle();
+          reject(new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${maxBytes} bytes.`));
+        }
+      };
+      const ended = () => {
+        settle();
+        resolve(Buffer.concat(chunks));
+      };
+      const left = () => {
+        settle();
+        reject(gone.reason as Error);
+      };
+      const timer = setTimeout(() => {
+        settle();
+        reject(new Problem('INVALID_REQUEST', `The body did not come within ${timeoutMs / 1000} s.`));
+      }, timeoutMs);
+      function settle(): void {
+        clearTimeout(timer);
+        gone.removeEventListener('abort', left);
+        body.off('data', take).off('end', ended).pause();
+      }
+      body.on('data', take).once('end', ended);
+      gone.addEventListener('abort', left, { once: true });
+      if (gone.aborted) left();
+    });
   }
 
   /** Sends the whole answer. */

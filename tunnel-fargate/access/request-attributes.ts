@@ -112,6 +112,14 @@ const selectedName = (selector: string | null): string =>
 export const isLongRunning = ({ verb, subresource }: RequestAttributes): boolean =>
   verb === 'watch' || verb === 'connect' || subresource === 'log';
 
+/**
+ * Answers that go on until one side ends them, and that may end anywhere: watches and followed logs. Those that read
+ * them are used to such ends; API servers and kubelets end them now and then, too.
+ */
+export const isEndless = ({ verb, subresource }: RequestAttributes, query: string): boolean =>
+  verb === 'watch' ||
+  (verb === 'get' && subresource === 'log' && isTrue(new URLSearchParams(query).get('follow')));
+
 /** For logs and messages: `list pods`, `connect pods/exec in default`, `get /apis`. */
 export function describeRequest({ verb, isResource, path, ...of }: RequestAttributes): string {
   if (!isResource) return `${verb} ${path}`;

@@ -26,6 +26,10 @@ export type AccessTiming = ConnectionTiming & {
   readonly routeWaitMs: number;
   /** How long a cluster may take to begin an answer, ms; API servers give up at 60 s themselves and say so better. */
   readonly answerTimeoutMs: number;
+  /** How long a body that we read ourselves may take, ms. */
+  readonly bodyTimeoutMs: number;
+  /** How long watches and followed logs go on while the rest is waited for in a drain, ms. */
+  readonly endlessDrainMs: number;
   /** For the head of an HTTP/1.1 request, ms. */
   readonly headersTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
@@ -35,6 +39,8 @@ const defaultTiming: AccessTiming = {
   cacheMs: 5_000,
   routeWaitMs: 5_000,
   answerTimeoutMs: 65_000,
+  bodyTimeoutMs: 15_000,
+  endlessDrainMs: 5_000,
   headersTimeoutMs: 15_000,
   handshakeTimeoutMs: 10_000,
   pingIntervalMs: 60_000,
@@ -59,7 +65,10 @@ export type AccessOptions = {
 
 export type AccessServer = {
   readonly port: number;
-  /** Ends what is running as it ends by itself, or at the deadline (ms from now): watches then end, the rest is cut. */
+  /**
+   * Lets what is running end by itself, and cuts it at the deadline (ms from now). Watches and followed logs, which do
+   * not, are ended in order after 5 s: otherwise each would hold every drain up until its deadline.
+   */
   drain(deadlineMs: number): Promise<void>;
   close(): Promise<void>;
   /** New connections get the new certificate; those that are open keep theirs. */
@@ -80,6 +89,7 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     discovery: new Discovery({ now }),
     routeWaitMs: timing.routeWaitMs,
     answerTimeoutMs: timing.answerTimeoutMs,
+    bodyTimeoutMs: timing.bodyTimeoutMs,
   };
   const running = new Set<Running>();
   /** The last exchange of each HTTP/1.1 connection. */
@@ -131,7 +141,11 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     } finally {
       running.delete(entry);
     }
-    if (draining && response instanceof ServerResponse) response.once('close', () => request.socket.end());
+    if (draining && response instanceof ServerResponse) {
+      // A streamed answer is out by now; its head may have gone before it could say that it is the last one.
+      if (response.closed) request.socket.end();
+      else response.once('close', () => request.socket.end());
+    }
     const outcome = exchange.gone.aborted ? { ended: (exchange.gone.reason as Error).name } : {};
     const code = problem ? { code: problem.code } : {};
     logger.info({ ...summary(exchange, finding), ...code, ...outcome, ms: now() - startedAt }, 'request');
@@ -181,16 +195,33 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
   // What accepting a connection meets later (no descriptors left, say) must not end the process and every tunnel in it.
   server.on('error', (error) => logger.error({ err: error }, 'the access port failed'));
 
-  const finish = () => {
-    for (const { exchange, finding } of running) {
-      // A watch may end anywhere; anything else that ends early must not look complete.
-      if (finding.attributes?.verb === 'watch' && finding.streamed) finding.streamed.finish();
-      else exchange.reset();
+  const end = ({ exchange, finding }: Running) => {
+    // What is endless may end anywhere; anything else that ends early must not look complete.
+    if (finding.endless === true && finding.streamed) finding.streamed.finish();
+    else exchange.reset();
+  };
+  const told = new WeakSet<Running>();
+  const endEndless = () => {
+    for (const entry of running) {
+      if (entry.finding.endless !== true) continue;
+      // Its client does not take what was sent so far.
+      if (told.has(entry)) entry.exchange.reset();
+      else end(entry);
+      told.add(entry);
     }
   };
-  const drain = (deadlineMs: number) => {
+  const endAll = () => {
+    for (const entry of running) end(entry);
+  };
+  const drain = async (deadlineMs: number) => {
     draining = true;
-    return connections.drain(deadlineMs, finish);
+    // More than once: connections that are still needed may bring new watches.
+    const ending = setInterval(endEndless, timing.endlessDrainMs);
+    try {
+      await connections.drain(deadlineMs, endAll);
+    } finally {
+      clearInterval(ending);
+    }
   };
   return {
     port: (server.address() as AddressInfo).port,

@@ -83,10 +83,12 @@ export class TunnelServer {
   }
 
   #onConnection(socket: Socket): void {
-    const accepted = this.#pace.enter(() => {
+    // None: it is gone already. Kept here, for a socket forgets its address when it closes.
+    const address = socket.remoteAddress ?? '';
+    const accepted = this.#pace.enter(address, () => {
       void this.#handshake(socket).finally(() => {
         this.#arriving.delete(socket);
-        this.#pace.leave();
+        this.#pace.leave(address);
       });
     });
     if (!accepted) {

@@ -18,7 +18,10 @@ export type TunnelEnd =
   | YamuxError['code'];
 
 export type TunnelOptions = {
-  /** Receive window of each stream, bytes: what a stalled reader may leave in our memory. */
+  /**
+   * Receive window of each stream that we open, bytes: what a stalled reader may leave in our memory. Streams that the
+   * cluster opens keep the protocol's 262,144: it opens as many as it likes, and no byte budget counts what is unread.
+   */
   readonly initialWindow: number;
   /** Our own keepalive, ms: finds dead peers, measures the round trip. */
   readonly pingIntervalMs: number;

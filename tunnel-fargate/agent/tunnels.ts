@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import QuickLRU from 'quick-lru';
 import type { Tunnel, TunnelEnd } from './tunnel.ts';
 
 /** A tunnel's place in the directory, as long as it is up. */
@@ -18,6 +19,8 @@ export class Tunnels {
   readonly #dependencies: Dependencies;
   readonly #live = new Map<string, Live>();
   readonly #waiters = new Map<string, Set<Waiter>>();
+  /** Clusters that were cut off by a revocation and have not come back since; the oldest beyond some thousands are forgotten. */
+  readonly #revoked = new QuickLRU<string, true>({ maxSize: 5_000 });
   /** Closings and withdrawals under way. */
   readonly #leaving = new Set<Promise<void>>();
 
@@ -31,6 +34,11 @@ export class Tunnels {
 
   get(clusterId: string): Tunnel | undefined {
     return this.#live.get(clusterId)?.tunnel;
+  }
+
+  /** Whether the cluster's last tunnel here was cut because its certificate was revoked. */
+  wasRevoked(clusterId: string): boolean {
+    return this.#revoked.has(clusterId);
   }
 
   all(): readonly Tunnel[] {
@@ -47,6 +55,7 @@ export class Tunnels {
     if (other) this.close(other, 'REPLACED');
     const announcement = this.#dependencies.announce(tunnel, () => this.close(tunnel, 'SUPERSEDED'));
     this.#live.set(clusterId, { tunnel, announcement });
+    this.#revoked.delete(clusterId);
     const waiters = this.#waiters.get(clusterId);
     this.#waiters.delete(clusterId);
     for (const wake of waiters ?? []) wake(tunnel);
@@ -61,6 +70,9 @@ export class Tunnels {
   }
 
   close(tunnel: Tunnel, end: TunnelEnd): void {
+    if (end === 'CERTIFICATE_REVOKED' && this.get(tunnel.clusterId) === tunnel) {
+      this.#revoked.set(tunnel.clusterId, true);
+    }
     this.#track(tunnel.close(end));
   }
 

@@ -23,6 +23,8 @@ export interface Router {
 /** The live sessions of this task. */
 export type LocalLinks = {
   get(clusterId: string): ClusterLink | undefined;
+  /** Whether the cluster was cut off here because its certificate was revoked: it will not come back with that one. */
+  wasRevoked(clusterId: string): boolean;
   /** The link once it is there; undefined after `ms`; rejects with the signal's reason. */
   waitFor(clusterId: string, ms: number, signal?: AbortSignal): Promise<ClusterLink | undefined>;
 };
@@ -45,7 +47,8 @@ type Whereabouts =
 
 /**
  * Router of a service with one task. An entry of another task that is alive is that of the task we replace in a
- * rolling restart, or which replaces us: the cluster will come here, so it is waited for.
+ * rolling restart, or which replaces us: the cluster will come here, so it is waited for. One that was cut off by a
+ * revocation is not.
  * Units: none for a cluster that is connected here; else 1 read, and 1 more when its entry says connected.
  */
 export class OneTaskRouter implements Router {
@@ -62,9 +65,9 @@ export class OneTaskRouter implements Router {
     if (present) return { kind: 'link', link: present };
     const whereabouts = await this.#whereabouts(clusterId);
     // It may have come while the directory was asked.
+    const expected = whereabouts.kind === 'returning' && !links.wasRevoked(clusterId);
     const link =
-      links.get(clusterId) ??
-      (whereabouts.kind === 'returning' ? await links.waitFor(clusterId, waitMs, signal) : undefined);
+      links.get(clusterId) ?? (expected ? await links.waitFor(clusterId, waitMs, signal) : undefined);
     return link ? { kind: 'link', link } : { kind: 'absent', since: whereabouts.since };
   }
 

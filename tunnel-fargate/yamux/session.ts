@@ -20,8 +20,10 @@ const FAILURE_GRACE_MS = 1_000;
 export type SessionOptions = {
   /** A server opens even ids from 2, a client odd ids from 1. */
   role: 'server' | 'client';
-  /** Receive window per stream that we grant, bytes; default and minimum 262,144. */
+  /** Receive window that we grant on each stream of ours, bytes; default and minimum 262,144. */
   initialWindow?: number;
+  /** The same on each stream that the peer opens, who decides how many there are; default and minimum 262,144. */
+  acceptedWindow?: number;
   /** Streams the peer opened for which there is no 'stream' listener yet; RST beyond. Default 1000. */
   acceptBacklog?: number;
   /** Live streams of both sides: RST beyond, and open() throws STREAM_LIMIT. Default 4096. */
@@ -58,7 +60,8 @@ type Manner = 'end' | 'destroy';
 export class YamuxSession extends EventEmitter<SessionEvents> {
   readonly #transport: Duplex;
   readonly #role: 'server' | 'client';
-  readonly #initialWindow: number;
+  /** Receive windows, bytes, by who opens the stream. */
+  readonly #windows: Readonly<Record<'ours' | 'theirs', number>>;
   readonly #acceptBacklog: number;
   readonly #maxStreams: number;
   readonly #parser: FrameParser;
@@ -78,14 +81,17 @@ export class YamuxSession extends EventEmitter<SessionEvents> {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  /** Throws RangeError for an initialWindow that the wire cannot express. */
+  /** Throws RangeError for a window that the wire cannot express. */
   constructor(transport: Duplex, options: SessionOptions) {
     super();
     const now = options.now ?? (() => performance.now());
     this.#transport = transport;
     this.#role = options.role;
     this.#nextId = options.role === 'server' ? 2 : 1;
-    this.#initialWindow = windowCapacity(options.initialWindow ?? INITIAL_WINDOW);
+    this.#windows = {
+      ours: windowCapacity(options.initialWindow ?? INITIAL_WINDOW),
+      theirs: windowCapacity(options.acceptedWindow ?? INITIAL_WINDOW),
+    };
     this.#acceptBacklog = options.acceptBacklog ?? 1000;
     this.#maxStreams = options.maxStreams ?? 4096;
     this.#parser = new FrameParser({
@@ -311,7 +317,7 @@ export class YamuxSession extends EventEmitter<SessionEvents> {
   }
 
   #createChannel(id: number, origin: 'ours' | 'theirs'): Channel {
-    const channel = new Channel(id, this.#host, this.#initialWindow, origin);
+    const channel = new Channel(id, this.#host, this.#windows[origin], origin);
     this.#channels.set(id, channel);
     return channel;
   }

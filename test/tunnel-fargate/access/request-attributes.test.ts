@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { scopeFor } from '../../../tunnel-fargate/access/authorisation.ts';
 import {
   describeRequest,
+  isEndless,
   isLongRunning,
   type Method,
   requestAttributes,
@@ -143,6 +144,19 @@ describe('request attributes', () => {
     expect(isLongRunning(read('GET', '/api/v1/namespaces/x/pods/p/log'))).toBe(true);
     expect(isLongRunning(read('GET', '/api/v1/namespaces/x/pods/p/exec'))).toBe(true);
     expect(isLongRunning(read('GET', '/api/v1/pods'))).toBe(false);
+  });
+
+  test.each([
+    ['/api/v1/pods', 'watch=1', true],
+    ['/api/v1/watch/pods', '', true],
+    ['/api/v1/namespaces/x/pods/p/log', '?follow=true', true],
+    ['/api/v1/namespaces/x/pods/p/log', '?tailLines=5&follow', true],
+    ['/api/v1/namespaces/x/pods/p/log', '?follow=false', false],
+    ['/api/v1/namespaces/x/pods/p/log', '', false],
+    ['/api/v1/pods', 'follow=true', false],
+    ['/api/v1/namespaces/x/pods/p/proxy', 'follow=true', false],
+  ])('%s with %s never ends by itself: %s', (path, query, endless) => {
+    expect(isEndless(read('GET', `${path}?${query.replace('?', '')}`), query)).toBe(endless);
   });
 
   test('are told in words', () => {

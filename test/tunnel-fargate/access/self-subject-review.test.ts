@@ -1,5 +1,9 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { addAbortSignal } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Access, clusterId, jsonOf, startFixture } from './access-fixture.ts';
+import { type Access, answerOf, clusterId, jsonOf, open, startFixture, until } from './access-fixture.ts';
 
 const path = (group: string, resource: string) => `/clusters/${clusterId}/apis/${group}/v1/${resource}`;
 const accessReviews = path('authorization.k8s.io', 'selfsubjectaccessreviews');
@@ -122,3 +126,57 @@ function reviewInProtobuf(verb: string, resource: string): Buffer {
     Buffer.from([0x28, 0x16]),
   ]);
 }
+
+describe('a review whose body does not come', () => {
+  let hasty: Access;
+  beforeAll(async () => {
+    hasty = await startFixture(undefined, { timing: { bodyTimeoutMs: 50 } });
+  });
+  afterAll(() => hasty.close());
+
+  test('is answered after the time limit over HTTP/2: INVALID_REQUEST', async () => {
+    const stream = open(hasty.session(), accessReviews, {
+      ':method': 'POST',
+      'content-type': 'application/json',
+    });
+    stream.write('{');
+    const answer = await answerOf(stream);
+    expect([answer.status, jsonOf(answer).code]).toEqual([400, 'INVALID_REQUEST']);
+    expect(answer.text).toContain('0.05 s');
+  });
+
+  test('and over HTTP/1.1', async () => {
+    const request = httpsRequest({
+      host: '127.0.0.1',
+      port: hasty.port,
+      path: accessReviews,
+      method: 'POST',
+      ca: hasty.ca.certificate,
+      headers: {
+        authorization: 'Bearer viewer',
+        'content-type': 'application/json',
+        'content-length': '100',
+      },
+      agent: false,
+    });
+    request.on('error', () => undefined).write('{');
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(400);
+    request.destroy();
+  });
+
+  test('is given up when the client goes', async () => {
+    expect(access.verified).not.toContain('owner');
+    const stream = open(access.session(), accessReviews, {
+      ':method': 'POST',
+      authorization: 'Bearer owner',
+    });
+    stream.write('{');
+    await until(() => access.verified.includes('owner'));
+    // Not close(): Node would end the body first.
+    const left = new AbortController();
+    addAbortSignal(left.signal, stream);
+    left.abort();
+    await until(() => access.logged.some(({ ended }) => ended === 'ClientGone'));
+  });
+});

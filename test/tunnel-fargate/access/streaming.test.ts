@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { addAbortSignal } from 'node:stream';
-import { request as httpsRequest } from 'node:https';
-import type { IncomingMessage } from 'node:http';
+import { Agent, request as httpsRequest } from 'node:https';
+import { IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   type Access,
@@ -20,6 +20,7 @@ import {
 
 const pods = `/clusters/${clusterId}/api/v1/pods`;
 const watch = `${pods}?watch=true`;
+const logs = `/clusters/${clusterId}/api/v1/namespaces/default/pods/one/log?follow=true`;
 
 let cluster: Cluster;
 let access: Access;
@@ -35,14 +36,14 @@ afterEach(async () => {
 /** `once` would reject with the error that goes before. */
 const closed = (stream: NodeJS.EventEmitter) => new Promise((resolve) => stream.once('close', resolve));
 
-const h1Get = (path: string) =>
+const h1Get = (path: string, agent: Agent | false = false) =>
   httpsRequest({
     host: '127.0.0.1',
     port: access.port,
     path,
     ca: access.ca.certificate,
     headers: { authorization: 'Bearer viewer' },
-    agent: false,
+    agent,
   });
 
 describe('a watch', () => {
@@ -389,6 +390,85 @@ describe('draining', () => {
     const drained = access.server.drain(20_000);
     await access.server.close();
     await drained;
+  });
+
+  test.each([
+    ['watches', 'h1', watch],
+    ['watches', 'h2', watch],
+    ['followed logs', 'h1', logs],
+    ['followed logs', 'h2', logs],
+  ])(
+    'ends %s in order long before the deadline, and the connection with them, over %s',
+    async (_what, way, path) => {
+      let code: number | undefined;
+      await start(
+        (stream) => {
+          stream.respond({ ':status': 200 });
+          stream.write('part');
+          stream.once('close', () => (code = stream.rstCode));
+        },
+        { endlessDrainMs: 20 },
+      );
+      const chunks: Buffer[] = [];
+      // A client that would use its connection again.
+      const agent = new Agent({ keepAlive: true });
+      const stream =
+        way === 'h2'
+          ? open(access.session(), path)
+          : await once(h1Get(path, agent).end(), 'response').then(
+              ([response]) => response as IncomingMessage,
+            );
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      await until(() => chunks.length === 1);
+      // Later than the test may take.
+      const drained = access.server.drain(100_000);
+      await once(stream, 'end');
+      if (stream instanceof IncomingMessage) expect(stream.complete).toBe(true);
+      else expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+      await drained;
+      expect(String(Buffer.concat(chunks))).toBe('part');
+      await until(() => code !== undefined);
+      expect(code).toBe(constants.NGHTTP2_CANCEL);
+      agent.destroy();
+    },
+  );
+
+  test('waits for an answer that ends by itself while it ends watches, also those that have no head yet', async () => {
+    let download: ServerHttp2Stream | undefined;
+    await start(
+      (stream, headers) => {
+        if (headers[':path']?.includes('watch')) return;
+        download = stream;
+        stream.respond({ ':status': 200 });
+        stream.write('first ');
+      },
+      { endlessDrainMs: 20 },
+    );
+    const session = access.session();
+    const [reading, watching] = [open(session, pods), open(session, watch)];
+    const chunks: Buffer[] = [];
+    reading.on('data', (chunk: Buffer) => chunks.push(chunk));
+    await until(() => chunks.length === 1 && cluster.seen.length === 2);
+    const drained = access.server.drain(100_000);
+    await closed(watching);
+    expect([watching.rstCode, reading.closed]).toEqual([constants.NGHTTP2_INTERNAL_ERROR, false]);
+    download?.end('last');
+    await Promise.all([once(reading, 'end'), drained]);
+    expect(String(Buffer.concat(chunks))).toBe('first last');
+  });
+
+  test('cuts a watch whose client does not read what was sent', async () => {
+    await start(
+      (stream) => {
+        stream.respond({ ':status': 200 });
+        stream.end(Buffer.alloc(4_000_000));
+      },
+      { endlessDrainMs: 20 },
+    );
+    const stream = open(access.session(), watch);
+    await once(stream, 'response');
+    await Promise.all([access.server.drain(100_000), closed(stream)]);
+    expect(stream.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR);
   });
 
   test('at the deadline ends watches, and cuts what would only look complete', async () => {

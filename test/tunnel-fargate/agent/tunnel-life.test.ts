@@ -85,6 +85,30 @@ describe('the life of a tunnel', () => {
     expect(await other.session.ping()).toBeGreaterThan(0);
   });
 
+  test('after a revocation requests do not wait for the cluster; after a mere loss they do, until it is back', async () => {
+    const pair = await tunnel.register();
+    const guardian = await connect({ pair });
+    await until(() => tunnel.directory.tunnels.get(clusterA)?.state === 'connected');
+    const route = async (waitMs: number) => (await tunnel.access.router?.route(clusterA, { waitMs }))?.kind;
+    await guardian.close();
+    await until(() => tunnel.directory.tunnels.get(clusterA)?.state === 'disconnected');
+    const waiting = route(60_000);
+    const again = await connect({ pair });
+    expect(await waiting).toBe('link');
+
+    tunnel.directory.revoke(pair);
+    await again.ended;
+    await until(() => tunnel.directory.tunnels.get(clusterA)?.state === 'disconnected');
+    expect(tunnel.server.tunnels.wasRevoked(clusterA)).toBe(true);
+    // Longer than the test may take.
+    expect(await route(60_000)).toBe('absent');
+
+    await connect({ pair: await tunnel.register() });
+    await tunnel.link();
+    expect(tunnel.server.tunnels.wasRevoked(clusterA)).toBe(false);
+    expect(await route(0)).toBe('link');
+  });
+
   test('a revocation of a former certificate leaves the tunnel of the present one', async () => {
     const former = await tunnel.register();
     const guardian = await connect({ pair: await tunnel.register() });
@@ -166,7 +190,10 @@ describe('the life of a tunnel', () => {
 
   test('handshakes beyond the bound are dropped at once; when the others are gone, clusters come in', async () => {
     const narrow = await startTunnel({
-      agent: { handshakeTimeoutMs: 60_000, pace: { maxInFlight: 2, startsPerInterval: 1, intervalMs: 5 } },
+      agent: {
+        handshakeTimeoutMs: 60_000,
+        pace: { maxInFlight: 2, maxPerAddress: 2, startsPerInterval: 1, intervalMs: 5 },
+      },
     });
     const silent = [1, 2, 3].map(() => connectTcp(narrow.port, '127.0.0.1'));
     for (const socket of silent) socket.on('error', () => undefined);
@@ -184,6 +211,32 @@ describe('the life of a tunnel', () => {
     };
     const guardian = await connected();
     await narrow.link();
+    await guardian.close();
+    await narrow.close();
+  });
+
+  test('silent connections of one address keep no cluster of another out', async () => {
+    const narrow = await startTunnel({
+      agent: {
+        handshakeTimeoutMs: 60_000,
+        pace: { maxInFlight: 100, maxPerAddress: 2, startsPerInterval: 4, intervalMs: 5 },
+      },
+    });
+    const silent = Array.from({ length: 10 }, () =>
+      connectTcp({ port: narrow.port, host: '127.0.0.1', localAddress: '127.0.0.2' }).on(
+        'error',
+        () => undefined,
+      ),
+    );
+    await until(() => silent.filter(({ destroyed }) => destroyed).length === 8);
+    const guardian = await connect({
+      port: narrow.port,
+      roots: narrow.roots,
+      pair: await narrow.register(),
+    });
+    await narrow.link();
+    expect(silent.filter(({ destroyed }) => destroyed)).toHaveLength(8);
+    for (const socket of silent) socket.destroy();
     await guardian.close();
     await narrow.close();
   });

@@ -14,10 +14,14 @@ const link: ClusterLink = {
 class FakeLinks implements LocalLinks {
   present: ClusterLink | undefined;
   coming: ClusterLink | undefined;
+  revoked = new Set<string>();
   waits: number[] = [];
 
   get(): ClusterLink | undefined {
     return this.present;
+  }
+  wasRevoked(clusterId: string): boolean {
+    return this.revoked.has(clusterId);
   }
   waitFor(_clusterId: string, ms: number): Promise<ClusterLink | undefined> {
     this.waits.push(ms);
@@ -66,6 +70,18 @@ describe('the way into a cluster', () => {
     directory.tunnels.set(clusterA, entry({ state: 'disconnected', since: now - 2_000 }));
     expect(await routes.route(clusterA)).toEqual({ kind: 'absent', since: now - 2_000 });
     expect(links.waits).toEqual([5_000]);
+  });
+
+  test('of one that left a moment ago because its certificate was revoked is absent at once', async () => {
+    const { links, directory, router: routes } = router();
+    directory.tunnels.set(clusterA, entry({ state: 'disconnected', since: now - 2_000 }));
+    links.revoked.add(clusterA);
+    links.coming = link;
+    expect(await routes.route(clusterA)).toEqual({ kind: 'absent', since: now - 2_000 });
+    expect(links.waits).toEqual([]);
+    // It may come with another certificate.
+    links.present = link;
+    expect(await routes.route(clusterA)).toEqual({ kind: 'link', link });
   });
 
   test('of one that left long ago is absent since then, at once', async () => {

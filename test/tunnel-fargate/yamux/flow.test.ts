@@ -84,7 +84,7 @@ async function roundTrip(session: YamuxSession, bytes: Buffer): Promise<void> {
 describe.each([
   ['in memory', () => Promise.resolve(inMemory())],
   ['over TCP', () => overTcp()],
-  ['over TCP with a window of 1 MiB', () => overTcp({ initialWindow: 1_048_576 })],
+  ['over TCP with a window of 1 MiB', () => overTcp({ initialWindow: 1_048_576, acceptedWindow: 1_048_576 })],
 ])('two sessions %s', (_where, link) => {
   test('carry 60 streams of each side at once, each byte to its place', async () => {
     const { client, server } = await link();

@@ -217,9 +217,9 @@ describe('the end', () => {
     await session.close();
   });
 
-  test('refuses a window below the minimum of the wire', () => {
+  test.each(['initialWindow', 'acceptedWindow'])('refuses an %s below the minimum of the wire', (option) => {
     const [ours] = duplexPair();
-    expect(() => new YamuxSession(ours, { role: 'server', initialWindow: 262_143 })).toThrow(RangeError);
+    expect(() => new YamuxSession(ours, { role: 'server', [option]: 262_143 })).toThrow(RangeError);
   });
 
   test('stops reading from a peer that asks for refusals but does not take them, and goes on when it does', async () => {

@@ -50,6 +50,20 @@ describe('opening', () => {
     expect((await peer.sees(UPDATE, SYN, 2)).length).toBe(1_048_576 - WINDOW);
   });
 
+  test('grants the peer no more on streams that it opens: its choice of how many must not cost us more', async () => {
+    const room = rig({ initialWindow: 1_048_576 });
+    await accept(room);
+    expect((await room.peer.sees(UPDATE, ACK, 1)).length).toBe(0);
+  });
+
+  test('grants a larger window with its ACK when it is meant for the streams of the peer, and only for them', async () => {
+    const room = rig({ acceptedWindow: 524_288 });
+    await accept(room);
+    expect((await room.peer.sees(UPDATE, ACK, 1)).length).toBe(524_288 - WINDOW);
+    room.session.open();
+    expect((await room.peer.sees(UPDATE, SYN, 2)).length).toBe(0);
+  });
+
   test('ACKs a stream of the peer exactly once, even when both sides talk', async () => {
     const room = rig();
     const stream = await accept(room);

@@ -77,7 +77,7 @@ describe('violations', () => {
   });
 
   test('obeys the window it granted: a frame of exactly the larger window is taken, one byte more is not', async () => {
-    const { peer, session, closed } = rig({ initialWindow: 1_048_576 });
+    const { peer, session, closed } = rig({ acceptedWindow: 1_048_576 });
     session.on('stream', (stream) => stream.on('error', () => undefined));
     peer.send(raw(UPDATE, SYN, 1, 0));
     expect((await peer.sees(UPDATE, ACK, 1)).length).toBe(1_048_576 - WINDOW);
@@ -88,8 +88,18 @@ describe('violations', () => {
     expect((await closed)?.code).toBe('RECV_WINDOW_EXCEEDED');
   });
 
+  test('holds the peer to the smallest window on a stream that it opened, whatever ours have', async () => {
+    const { peer, session, closed } = rig({ initialWindow: 1_048_576 });
+    session.on('stream', (stream) => stream.on('error', () => undefined));
+    peer.send(raw(DATA, SYN, 1, WINDOW, Buffer.alloc(WINDOW)));
+    await peer.settled();
+    expect(session.closed).toBe(false);
+    peer.send(raw(DATA, 0, 1, 1));
+    expect((await closed)?.code).toBe('RECV_WINDOW_EXCEEDED');
+  });
+
   test('does not yet allow the larger window before the ACK that grants it', async () => {
-    const { peer, closed } = rig({ initialWindow: 1_048_576 });
+    const { peer, closed } = rig({ acceptedWindow: 1_048_576 });
     peer.send(raw(DATA, SYN, 1, WINDOW + 1));
     expect((await closed)?.code).toBe('RECV_WINDOW_EXCEEDED');
   });
