@@ -99,7 +99,10 @@ function openPinnedTls({ session, pin, now, timeoutMs }: Options): Promise<TLSSo
 
 function openStream(session: Options['session']) {
   try {
-    return session.open();
+    const stream = session.open();
+    // TLS listens for as long as it lives; the stream may outlive it by its close timeout.
+    stream.on('error', () => undefined);
+    return stream;
   } catch (cause) {
     throw cause instanceof YamuxError && cause.code === 'SESSION_CLOSED'
       ? new Problem('CLUSTER_NOT_CONNECTED', undefined, { cause })
