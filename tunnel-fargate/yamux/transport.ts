@@ -13,7 +13,8 @@ export function endTransport(transport: Duplex, graceMs: number): Promise<void> 
       transport.destroy();
       resolve();
     };
-    const timer = setTimeout(done, graceMs);
+    // Alone it keeps no process: what it waits for is gone then.
+    const timer = setTimeout(done, graceMs).unref();
     finished(transport, done);
     transport.end();
     transport.resume();
