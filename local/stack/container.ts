@@ -15,11 +15,11 @@ type Options = {
 
 export type LocalContainer = {
   readonly process: SupervisedProcess;
-  /** Resolves when the health check passes; rejects after 15 s. */
+  /** Resolves when the health check passes; rejects after a minute. */
   ready(): Promise<void>;
 };
 
-const readyWithinMs = 15_000;
+const readyWithinMs = 60_000;
 
 /** Runs the tunnel server's bundle with the task definition's environment; ports are mapped as a container engine would. */
 export async function startContainer({

@@ -21,7 +21,7 @@ type Options = {
 
 export type DemoCluster = { readonly clusterId: string; stop(): Promise<void> };
 
-const connectedWithinMs = 20_000;
+const connectedWithinMs = 60_000;
 const stopTimeoutMs = 1_000;
 const issuedToken = z.object({ token: z.string() });
 const tokenTtlSeconds = 86_400;
