@@ -5,6 +5,9 @@ import { ReceiveWindow, SendWindow } from './window.ts';
 /** Outgoing data frames are at most this long, so that no stream keeps the others waiting. */
 export const MAX_DATA_BYTES = 65_536;
 
+/** How long a stream that nobody reads any more waits for its peer's FIN before it is reset, ms. */
+export const LINGER_MS = 5_000;
+
 type WireState = 'open' | 'localClosed' | 'remoteClosed' | 'closed';
 type WireEvent = 'finSent' | 'finReceived' | 'gone';
 
@@ -207,6 +210,21 @@ export class Channel {
   /** The application has read: returns credit once it is worth a frame. */
   consumed(): void {
     if (this.delivered && this.#isCreditDue()) this.#host.signal(this);
+  }
+
+  /**
+   * The application is done with the stream. Where our FIN has left, the peer's is awaited for a while, and what still
+   * comes is dropped: hashicorp's reader forgets what it has not read yet when it sees RST.
+   */
+  leave(error: Error): void {
+    if (this.#state !== 'localClosed') {
+      this.abort(error);
+      return;
+    }
+    this.#port = undefined;
+    clearTimeout(this.#closeTimer);
+    this.#closeTimer = setTimeout(() => this.abort(error), Math.min(LINGER_MS, this.#host.closeTimeoutMs));
+    this.#closeTimer.unref();
   }
 
   /** RST, unless the stream is over or the peer has never heard of it. */

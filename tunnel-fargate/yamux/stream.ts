@@ -6,7 +6,8 @@ import type { Channel } from './channel.ts';
 type Done = (error?: Error | null) => void;
 
 /**
- * A yamux stream as a Duplex with half-close: 'end' is the peer's FIN, end() is ours, destroy() before both is RST.
+ * A yamux stream as a Duplex with half-close: 'end' is the peer's FIN, end() is ours, destroy() before both is RST (after
+ * end(), and without an error, only when the peer's FIN does not come within 5 s).
  * Writes complete when handed to the transport; those made in one tick (or under cork()) share data frames.
  * Reading gives the peer window credit, for bytes the application has taken only.
  * Errors: STREAM_RESET (the peer's RST), SESSION_CLOSED (the session is gone), CLOSE_TIMEOUT.
@@ -16,6 +17,7 @@ export class YamuxStream extends Duplex {
   readonly #channel: Channel;
   readonly #inbox = new Inbox();
   #ended = false;
+  #abandoned = false;
 
   constructor(channel: Channel) {
     // The inbox holds what is unread, in bounded memory; the Readable asks for more only when it has nothing left.
@@ -27,6 +29,7 @@ export class YamuxStream extends Duplex {
 
   /** Abandons both directions at once: RST, no 'error'. */
   reset(): void {
+    this.#abandoned = true;
     this.destroy();
   }
 
@@ -75,7 +78,9 @@ export class YamuxStream extends Duplex {
 
   override _destroy(error: Error | null, done: Done): void {
     this.#inbox.clear();
-    this.#channel.abort(error ?? new YamuxError('STREAM_CLOSED', `stream ${this.id} was destroyed`));
+    const reason = error ?? new YamuxError('STREAM_CLOSED', `stream ${this.id} was destroyed`);
+    if (error || this.#abandoned) this.#channel.abort(reason);
+    else this.#channel.leave(reason);
     done(error);
   }
 

@@ -326,6 +326,43 @@ describe('ending', () => {
     expect(room.session.streamCount).toBe(0);
   });
 
+  test("after end() waits for the peer's FIN instead of resetting, and drops what still comes", async () => {
+    const room = rig();
+    const stream = await accept(room);
+    stream.end('all of it');
+    await room.peer.sees(UPDATE, FIN, 1);
+    stream.destroy();
+    room.peer.send(raw(DATA, 0, 1, 4, Buffer.from('late')));
+    await room.peer.settled();
+    expect(room.session.streamCount).toBe(1);
+    room.peer.send(raw(UPDATE, FIN, 1, 0));
+    await until(() => room.session.streamCount === 0);
+    expect(room.peer.sent(UPDATE, RST, 1)).toEqual([]);
+  });
+
+  test('after end() resets at last when the peer sends no FIN', async () => {
+    const room = rig({ closeTimeoutMs: 20 });
+    const stream = await accept(room);
+    stream.end('all of it');
+    await room.peer.sees(UPDATE, FIN, 1);
+    stream.destroy();
+    await room.peer.sees(UPDATE, RST, 1);
+    expect(room.session.streamCount).toBe(0);
+  });
+
+  test.each([
+    ['destroy(error)', (stream: YamuxStream) => stream.destroy(new Error('mine'))],
+    ['reset()', (stream: YamuxStream) => stream.reset()],
+  ])('after end() still sends RST at once for %s', async (_how, act) => {
+    const room = rig();
+    const stream = await accept(room);
+    stream.on('error', () => undefined);
+    stream.end('all of it');
+    await room.peer.sees(UPDATE, FIN, 1);
+    act(stream);
+    await room.peer.sees(UPDATE, RST, 1);
+  });
+
   test("is destroyed with STREAM_RESET by the peer's RST, and answers nothing", async () => {
     const room = rig();
     const stream = await accept(room);
