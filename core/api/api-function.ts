@@ -7,7 +7,7 @@ import type { Caller } from '../credential/caller.ts';
 import { Problem } from '../problem/problem.ts';
 import { callerOf } from './authorizer-context.ts';
 import { problemAnswer } from './problem-answer.ts';
-import { readJsonBody, readPart } from './request-parts.ts';
+import { bodyOf, headerOf, readJsonBody, readPart } from './request-parts.ts';
 import { type FunctionRole, type Route, type RouteKeyOf, routeTable } from './route-table.ts';
 
 type Part<R, Name extends string> = R extends Record<Name, z.ZodType> ? z.infer<R[Name]> : undefined;
@@ -75,7 +75,7 @@ export function apiFunction<R extends FunctionRole>({
       params: readPart(route.params, event.pathParameters ?? {}, 'path'),
       query: readPart(route.query, event.queryStringParameters ?? {}, 'query'),
       body: route.body === undefined || route.body === 'report' ? undefined : readJsonBody(route.body, event),
-      rawBody: () => Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8'),
+      rawBody: () => bodyOf(event),
       header: (name: string) => headerOf(event, name),
       requestId: event.requestContext.requestId,
     };
@@ -104,11 +104,6 @@ function callerFor(route: Route, event: APIGatewayProxyEvent): Caller | undefine
     throw new Problem('ACCESS_DENIED', `This needs ${route.scopes.join(' or ')}.`);
   }
   return caller;
-}
-
-function headerOf(event: APIGatewayProxyEvent, name: string): string | undefined {
-  const wanted = name.toLowerCase();
-  return Object.entries(event.headers).find(([key]) => key.toLowerCase() === wanted)?.[1];
 }
 
 function proxyResult(answer: Answer, route: Route | undefined): APIGatewayProxyResult {

@@ -1,9 +1,10 @@
 import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import * as x509 from '@peculiar/x509';
 import * as z from 'zod';
+import { newSerial } from '../../core/certificate/serial-number.ts';
 import { readIfPresent, writePrivateFile } from '../aws/private-file.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -36,7 +37,7 @@ export async function localAuthority(
     async issue(hosts) {
       const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
       const leaf = await x509.X509CertificateGenerator.create({
-        serialNumber: serial(),
+        serialNumber: newSerial(randomBytes),
         subject: 'CN=Cattery API on this laptop',
         issuer: authority.subject,
         notBefore: new Date(now() - dayMs),
@@ -63,7 +64,7 @@ export async function localAuthority(
 async function create(file: string, now: number): Promise<z.infer<typeof kept>> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serial(),
+    serialNumber: newSerial(randomBytes),
     name: 'CN=Cattery on this laptop',
     notBefore: new Date(now - dayMs),
     notAfter: new Date(now + 3650 * dayMs),
@@ -79,8 +80,6 @@ async function create(file: string, now: number): Promise<z.infer<typeof kept>> 
   await writePrivateFile(file, JSON.stringify(made));
   return made;
 }
-
-const serial = () => `00${Buffer.from(webcrypto.getRandomValues(new Uint8Array(15))).toString('hex')}`;
 
 const pemBytes = (pem: string) => Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64');
 
