@@ -28,7 +28,12 @@ type agentOptions struct {
 	sessionInterval time.Duration
 	redialInterval  time.Duration
 	dialTimeout     time.Duration
+	proxy           string
+	proxyRoots      string
+	copies          int
 }
+
+var noDeadline time.Time
 
 func agentFlags(flags *flag.FlagSet, given []string) agentOptions {
 	var o agentOptions
@@ -46,6 +51,9 @@ func agentFlags(flags *flag.FlagSet, given []string) agentOptions {
 	flags.DurationVar(&o.sessionInterval, "session-interval", 2*time.Second, "sessions begin at least this far apart")
 	flags.DurationVar(&o.redialInterval, "redial-interval", 5*time.Second, "after a dial that failed")
 	flags.DurationVar(&o.dialTimeout, "dial-timeout", 10*time.Second, "for TCP and TLS together")
+	flags.StringVar(&o.proxy, "proxy", "", "URL of the forward proxy on the way to the control plane")
+	flags.StringVar(&o.proxyRoots, "proxy-roots", "", "file: roots of an https proxy")
+	flags.IntVar(&o.copies, "copies", 1, "how many agents with this certificate run beside each other")
 	// ExitOnError: it does not return one.
 	_ = flags.Parse(given)
 	return o
@@ -55,7 +63,8 @@ func agentFlags(flags *flag.FlagSet, given []string) agentOptions {
 // leads into the cluster and the way out for what connects to the local listener.
 type agent struct {
 	options agentOptions
-	dialler tls.Dialer
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	config  *tls.Config
 	server  *http.Server
 
 	lock    sync.Mutex
@@ -65,6 +74,14 @@ type agent struct {
 }
 
 func runAgent(ctx context.Context, options agentOptions, orders <-chan string) error {
+	ended := make(chan error, options.copies)
+	for range options.copies - 1 {
+		a, err := newAgent(options)
+		if err != nil {
+			return err
+		}
+		go func() { ended <- a.run(ctx) }()
+	}
 	a, err := newAgent(options)
 	if err != nil {
 		return err
@@ -76,12 +93,19 @@ func runAgent(ctx context.Context, options agentOptions, orders <-chan string) e
 			}
 		}
 	}()
-	go func() {
-		<-ctx.Done()
+	ended <- a.run(ctx)
+	for range options.copies {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+func (a *agent) run(ctx context.Context) error {
+	context.AfterFunc(ctx, func() {
 		if session := a.current(); session != nil {
 			_ = session.Close()
 		}
-	}()
+	})
 	return a.keepConnected(ctx)
 }
 
@@ -102,17 +126,23 @@ func newAgent(options agentOptions) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	dial := (&net.Dialer{}).DialContext
+	if options.proxy != "" {
+		through, err := newProxyDialler(options.proxy, options.proxyRoots)
+		if err != nil {
+			return nil, err
+		}
+		dial = through.DialContext
+	}
 	return &agent{
 		options: options,
-		dialler: tls.Dialer{
-			NetDialer: &net.Dialer{},
-			Config: &tls.Config{
-				ServerName:   trusted.name,
-				RootCAs:      trusted.roots,
-				Certificates: []tls.Certificate{pair},
-				MinVersion:   tls.VersionTLS12,
-				MaxVersion:   highest,
-			},
+		dial:    dial,
+		config: &tls.Config{
+			ServerName:   trusted.name,
+			RootCAs:      trusted.roots,
+			Certificates: []tls.Certificate{pair},
+			MinVersion:   tls.VersionTLS12,
+			MaxVersion:   highest,
 		},
 		// The control plane is shown the certificate that it was shown outside.
 		server: &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}},
@@ -123,7 +153,7 @@ func newAgent(options agentOptions) (*agent, error) {
 func (a *agent) keepConnected(ctx context.Context) error {
 	isListening := false
 	for ctx.Err() == nil {
-		session, err := a.dial(ctx)
+		session, err := a.begin(ctx)
 		if err != nil {
 			report(event{Event: "dial failed", Error: text(err)})
 			pause(ctx, a.options.redialInterval)
@@ -138,22 +168,23 @@ func (a *agent) keepConnected(ctx context.Context) error {
 		}
 		// It is a listener; serving ends with it, and closes it.
 		err = a.server.ServeTLS(session, "", "")
-		report(event{Event: "lost", Error: text(err)})
+		report(event{Event: "lost", Error: text(err), GoAways: a.conn.goAways.Load()})
 		pause(ctx, time.Until(a.since.Add(a.options.sessionInterval)))
 	}
 	return nil
 }
 
-func (a *agent) dial(ctx context.Context) (*yamux.Session, error) {
+func (a *agent) begin(ctx context.Context) (*yamux.Session, error) {
 	bounded, cancel := context.WithTimeout(ctx, a.options.dialTimeout)
 	defer cancel()
-	dialled, err := a.dialler.DialContext(bounded, "tcp", a.options.tunnel)
+	dialled, err := a.dial(bounded, "tcp", a.options.tunnel)
 	if err != nil {
 		return nil, err
 	}
-	secured, ok := dialled.(*tls.Conn)
-	if !ok {
-		return nil, errors.New("the dialler gave no TLS connection")
+	secured := tls.Client(dialled, a.config)
+	if err := secured.HandshakeContext(bounded); err != nil {
+		_ = dialled.Close()
+		return nil, err
 	}
 	conn := &countingConn{Conn: secured}
 	config := yamux.DefaultConfig()

@@ -17,6 +17,7 @@ type event struct {
 	Streams int     `json:"streams,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"`
 	Pings   int64   `json:"pings"`
+	GoAways int64   `json:"goAways"`
 	Seconds float64 `json:"seconds,omitempty"`
 }
 

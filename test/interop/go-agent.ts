@@ -14,6 +14,8 @@ type AgentOptions = {
   readonly key: string;
   readonly trustBundle: string;
   readonly kubeApi: KubeApiAccess;
+  /** On the way to the tunnel; `roots`: of an https proxy. */
+  readonly proxy?: { readonly url: string; readonly roots?: string };
   /** Further flags of the agent; without any it keeps Guardian's times. */
   readonly flags?: Readonly<Record<string, string>>;
 };
@@ -27,7 +29,7 @@ export async function startGoAgent(options: AgentOptions): Promise<GoAgent> {
     await writeFile(path.join(directory, name), text, { mode: 0o600 });
     return path.join(directory, name);
   };
-  const { tunnelAddress, certificate, key, trustBundle, kubeApi, flags } = options;
+  const { tunnelAddress, certificate, key, trustBundle, kubeApi, proxy, flags } = options;
   const go = new GoProcess('agent', {
     tunnel: tunnelAddress,
     trust: await file('management-cluster.crt', trustBundle),
@@ -36,6 +38,7 @@ export async function startGoAgent(options: AgentOptions): Promise<GoAgent> {
     'kube-url': kubeApi.url,
     'kube-ca': await file('ca.crt', kubeApi.ca),
     'kube-token': await file('token', kubeApi.token),
+    ...(proxy ? { proxy: proxy.url, 'proxy-roots': await file('proxy.crt', proxy.roots ?? '') } : {}),
     ...flags,
   });
   const close = async () => {

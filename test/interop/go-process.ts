@@ -11,6 +11,7 @@ const goEvent = z.object({
   streams: z.number().optional(),
   bytes: z.number().optional(),
   pings: z.number(),
+  goAways: z.number(),
   seconds: z.number().optional(),
 });
 export type GoEvent = z.infer<typeof goEvent>;
