@@ -83,6 +83,11 @@ export default tseslint.config(
     ),
   ),
   forbids(
+    ['cli/**'],
+    ['**/functions/**', '**/tunnel-fargate/**', '**/lib/**', '**/local/**', '**/test/**'],
+    'The command line knows the API and core only.',
+  ),
+  forbids(
     ['lib/**', 'bin/**'],
     ['**/local/**', '**/test/**', '**/tunnel-fargate/**', '**/functions/**'],
     'lib describes what is deployed; it sees only the types of what runs.',
