@@ -163,10 +163,10 @@ test('links that break at 40 random moments leave one session, one entry and no 
   await tunnel.link();
   let seed = 4;
   const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
-  let stopped = false;
+  const stop = new AbortController();
   // Requests all the while: what they meet does not matter, that each of them ends does.
   const asking = (async () => {
-    while (!stopped) await statusOf(tunnel).catch(() => delay(5));
+    while (!stop.signal.aborted) await statusOf(tunnel).catch(() => delay(5));
   })();
   for (let round = 0; round < 40; round += 1) {
     const connected = go.count('connected');
@@ -175,7 +175,7 @@ test('links that break at 40 random moments leave one session, one entry and no 
     else relay.reset();
     await go.event('connected', connected + 1);
   }
-  stopped = true;
+  stop.abort();
   await asking;
   await until(() => tunnel.server.tunnels.size === 1);
   await eventually('the cluster answers', 5_000, async () => (await statusOf(tunnel).catch(() => 0)) === 200);
