@@ -1,6 +1,6 @@
 import { violation, YamuxError } from './error.ts';
 import { encodeHeader, Flag, FrameType } from './frame.ts';
-import { ReceiveWindow, SendWindow } from './window.ts';
+import { type ReceiveWindow, SendWindow } from './window.ts';
 
 /** Outgoing data frames are at most this long, so that no stream keeps the others waiting. */
 export const MAX_DATA_BYTES = 65_536;
@@ -70,10 +70,11 @@ export class Channel {
   #lastHeard = 0;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(id: number, host: ChannelHost, capacity: number, origin: 'ours' | 'theirs') {
+  /** @param window its memory is given back once the application is done with the stream. */
+  constructor(id: number, host: ChannelHost, window: ReceiveWindow, origin: 'ours' | 'theirs') {
     this.id = id;
     this.#host = host;
-    this.#receiveWindow = new ReceiveWindow(capacity);
+    this.#receiveWindow = window;
     this.delivered = origin === 'ours';
   }
 
@@ -127,6 +128,7 @@ export class Channel {
       throw violation('UNEXPECTED_FIN', `a second FIN on stream ${this.id}`);
     }
     this.#move('finReceived');
+    this.#receiveWindow.end(this.#unread());
     this.#port?.end();
   }
 
@@ -141,11 +143,14 @@ export class Channel {
   takeSignal(): Buffer | undefined {
     if (this.#state === 'closed') return undefined;
     const greeting = this.#greeting;
-    if (greeting === Flag.none && !this.#isCreditDue()) return undefined;
-    if (greeting !== Flag.none) this.#receiveWindow.open();
     this.#greeting = Flag.none;
     this.#synUnsent = false;
-    return encodeHeader(FrameType.windowUpdate, greeting, this.id, this.#receiveWindow.topUp(this.#unread()));
+    if (greeting !== Flag.none) {
+      return encodeHeader(FrameType.windowUpdate, greeting, this.id, this.#openingCredit());
+    }
+    if (!this.#isCreditDue()) return undefined;
+    const credit = this.#receiveWindow.renew(this.#unread());
+    return encodeHeader(FrameType.windowUpdate, Flag.none, this.id, credit);
   }
 
   /** Sends one data frame at most, or FIN. Returns whether the channel wants another turn. */
@@ -217,6 +222,7 @@ export class Channel {
    * comes is dropped: hashicorp's reader forgets what it has not read yet when it sees RST.
    */
   leave(error: Error): void {
+    this.#receiveWindow.release();
     if (this.#state !== 'localClosed') {
       this.abort(error);
       return;
@@ -229,6 +235,7 @@ export class Channel {
 
   /** RST, unless the stream is over or the peer has never heard of it. */
   abort(error: Error): void {
+    this.#receiveWindow.release();
     if (this.#state !== 'closed') {
       if (!this.#synUnsent) this.#host.reset(this);
       this.#move('gone');
@@ -245,8 +252,19 @@ export class Channel {
     return this.#state === 'open' || this.#state === 'localClosed';
   }
 
+  /** None after the peer's FIN, for its side of the stream may be gone; none when nobody reads any more. */
+  #takesCredit(): boolean {
+    return this.#isReceiving() && this.#port !== undefined;
+  }
+
   #isCreditDue(): boolean {
-    return this.#isReceiving() && this.#receiveWindow.isDue(this.#unread());
+    return this.#takesCredit() && this.#receiveWindow.isDue(this.#unread());
+  }
+
+  #openingCredit(): number {
+    if (!this.#takesCredit()) return 0;
+    this.#receiveWindow.open();
+    return this.#receiveWindow.topUp(this.#unread());
   }
 
   #unread(): number {

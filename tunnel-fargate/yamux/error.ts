@@ -19,7 +19,7 @@ export type YamuxErrorCode =
   | 'SESSION_DESTROYED' // destroy(error) was called; `cause` is that error
   | 'STREAM_RESET' // the peer reset the stream
   | 'STREAM_CLOSED' // the stream was destroyed on our side with a write pending
-  | 'STREAM_LIMIT' // open() beyond maxStreams
+  | 'STREAM_LIMIT' // open() beyond maxStreams, or beyond the memory for windows
   | 'STREAM_IDS_EXHAUSTED' // open() after the last 32-bit id of our parity
   | 'CLOSE_TIMEOUT' // the peer never answered our FIN
   | 'KEEPALIVE_TIMEOUT' // a ping of ours went unanswered

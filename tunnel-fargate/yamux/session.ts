@@ -9,7 +9,8 @@ import { Pings } from './ping.ts';
 import { Sender } from './sender.ts';
 import { YamuxStream } from './stream.ts';
 import { endTransport } from './transport.ts';
-import { INITIAL_WINDOW, windowCapacity } from './window.ts';
+import { INITIAL_WINDOW, ReceiveWindow, windowCapacity, type WindowPolicy } from './window.ts';
+import { unboundedBudget, type WindowBudget } from './window-budget.ts';
 
 const MAX_STREAM_ID = 2 ** 32 - 1;
 
@@ -20,10 +21,17 @@ const FAILURE_GRACE_MS = 1_000;
 export type SessionOptions = {
   /** A server opens even ids from 2, a client odd ids from 1. */
   role: 'server' | 'client';
-  /** Receive window that we grant on each stream of ours, bytes; default and minimum 262,144. */
+  /** Receive window that we grant on each stream of ours at its start, bytes; default and minimum 262,144. */
   initialWindow?: number;
   /** The same on each stream that the peer opens, who decides how many there are; default and minimum 262,144. */
   acceptedWindow?: number;
+  /**
+   * What a receive window may grow to while it is what holds the stream up, bytes: it doubles at two updates within
+   * four round trips. Default: no growth. With it a session sends one ping at its first stream, to know the round trip.
+   */
+  maxWindow?: number;
+  /** Pays for the receive windows of all streams; without room for 262,144 a stream is refused. Default: unbounded. */
+  windowBudget?: WindowBudget;
   /** Streams the peer opened for which there is no 'stream' listener yet; RST beyond. Default 1000. */
   acceptBacklog?: number;
   /** Live streams of both sides: RST beyond, and open() throws STREAM_LIMIT. Default 4096. */
@@ -60,8 +68,8 @@ type Manner = 'end' | 'destroy';
 export class YamuxSession extends EventEmitter<SessionEvents> {
   readonly #transport: Duplex;
   readonly #role: 'server' | 'client';
-  /** Receive windows, bytes, by who opens the stream. */
-  readonly #windows: Readonly<Record<'ours' | 'theirs', number>>;
+  /** By who opens the stream. */
+  readonly #windows: Readonly<Record<'ours' | 'theirs', WindowPolicy>>;
   readonly #acceptBacklog: number;
   readonly #maxStreams: number;
   readonly #parser: FrameParser;
@@ -88,10 +96,14 @@ export class YamuxSession extends EventEmitter<SessionEvents> {
     this.#transport = transport;
     this.#role = options.role;
     this.#nextId = options.role === 'server' ? 2 : 1;
-    this.#windows = {
-      ours: windowCapacity(options.initialWindow ?? INITIAL_WINDOW),
-      theirs: windowCapacity(options.acceptedWindow ?? INITIAL_WINDOW),
-    };
+    const policy = (start = INITIAL_WINDOW): WindowPolicy => ({
+      start: windowCapacity(start),
+      max: windowCapacity(options.maxWindow ?? INITIAL_WINDOW),
+      budget: options.windowBudget ?? unboundedBudget,
+      now,
+      rttMs: () => this.#pings.shortestRttMs,
+    });
+    this.#windows = { ours: policy(options.initialWindow), theirs: policy(options.acceptedWindow) };
     this.#acceptBacklog = options.acceptBacklog ?? 1000;
     this.#maxStreams = options.maxStreams ?? 4096;
     this.#parser = new FrameParser({
@@ -156,6 +168,7 @@ export class YamuxSession extends EventEmitter<SessionEvents> {
       throw new YamuxError('STREAM_IDS_EXHAUSTED', 'all stream ids of this session are used');
     }
     const channel = this.#createChannel(this.#nextId, 'ours');
+    if (channel === undefined) throw new YamuxError('STREAM_LIMIT', 'no memory is left for another window');
     this.#nextId += 2;
     channel.open();
     return new YamuxStream(channel);
@@ -295,11 +308,10 @@ export class YamuxSession extends EventEmitter<SessionEvents> {
     if (!isOfPeer) throw violation('BAD_STREAM_ID', `stream ${id} is not the peer's to open`);
     if (this.#channels.has(id)) throw violation('DUPLICATE_STREAM', `stream ${id} is open already`);
     const isFull = this.#channels.size >= this.#maxStreams || this.#backlog.size >= this.#acceptBacklog;
-    if (isFull || this.#localGoAway) {
-      this.#reset(id);
-      return undefined;
-    }
-    return new YamuxStream(this.#createChannel(id, 'theirs'));
+    const channel = isFull || this.#localGoAway ? undefined : this.#createChannel(id, 'theirs');
+    if (channel !== undefined) return new YamuxStream(channel);
+    this.#reset(id);
+    return undefined;
   }
 
   #offer(channel: Channel, stream: YamuxStream): void {
@@ -316,8 +328,13 @@ export class YamuxSession extends EventEmitter<SessionEvents> {
     }
   }
 
-  #createChannel(id: number, origin: 'ours' | 'theirs'): Channel {
-    const channel = new Channel(id, this.#host, this.#windows[origin], origin);
+  /** Undefined when no memory is left for its window. */
+  #createChannel(id: number, origin: 'ours' | 'theirs'): Channel | undefined {
+    const policy = this.#windows[origin];
+    const window = ReceiveWindow.within(policy);
+    if (window === undefined) return undefined;
+    if (policy.max > policy.start) this.#pings.measure();
+    const channel = new Channel(id, this.#host, window, origin);
     this.#channels.set(id, channel);
     return channel;
   }

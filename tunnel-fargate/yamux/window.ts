@@ -1,4 +1,5 @@
 import { violation } from './error.ts';
+import type { WindowBudget } from './window-budget.ts';
 
 /** Every stream starts with this credit in both directions, bytes (spec, "Flow Control"). */
 export const INITIAL_WINDOW = 262_144;
@@ -35,27 +36,77 @@ export class SendWindow {
   }
 }
 
+/** A window that gives back its half within so many round trips is what holds its sender up. */
+const GROWTH_ROUND_TRIPS = 4;
+
 /**
- * What we still allow the peer to send on a stream, bytes. `unread` is what arrived and has not been read:
- * allowance + unread never exceeds the capacity, so a stream holds at most its capacity in memory.
+ * The size of a receive window after an update: doubled when less than four round trips have passed since the update
+ * before, which is when the window and not the path is what limits the stream.
+ * @param sinceUpdateMs undefined: there was none before. @param rttMs undefined: not measured.
+ */
+export function grownCapacity(
+  capacity: number,
+  max: number,
+  sinceUpdateMs: number | undefined,
+  rttMs: number | undefined,
+): number {
+  if (sinceUpdateMs === undefined || rttMs === undefined) return capacity;
+  return sinceUpdateMs < GROWTH_ROUND_TRIPS * rttMs
+    ? Math.max(capacity, Math.min(max, capacity * 2))
+    : capacity;
+}
+
+/** The size of a receive window of which memory is wanted back: half, but never less than the protocol promises. */
+export function shrunkCapacity(capacity: number): number {
+  return Math.max(INITIAL_WINDOW, Math.floor(capacity / 2));
+}
+
+/** What the receive windows of one session have in common. */
+export type WindowPolicy = {
+  /** Size once the stream is up, if the budget has it, bytes. */
+  readonly start: number;
+  /** Size that a window may grow to, bytes; no growth when it is not above `start`. */
+  readonly max: number;
+  readonly budget: WindowBudget;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+  /** Shortest round trip of the session, ms; undefined: not measured. */
+  readonly rttMs: () => number | undefined;
+};
+
+/**
+ * What we still allow the peer to send on a stream, bytes. `unread` is what arrived and has not been read.
+ * allowance + unread never exceeds what was taken from the budget, so a stream holds no more than that in memory.
  */
 export class ReceiveWindow {
-  readonly #capacity: number;
-  #limit = INITIAL_WINDOW;
+  readonly #policy: WindowPolicy;
+  /** The size we aim at: credit is given back up to it. */
+  #capacity = INITIAL_WINDOW;
   #allowance = INITIAL_WINDOW;
+  /** Taken from the budget: the capacity, and after a shrink the credit above it until it is used up. */
+  #reserved = INITIAL_WINDOW;
+  #updatedAt: number | undefined;
 
-  /** @param capacity bytes, INITIAL_WINDOW … MAX_WINDOW; anything above the initial is granted by open(). */
-  constructor(capacity: number) {
-    this.#capacity = windowCapacity(capacity);
+  /** The window of a new stream, paid for; undefined when the budget is used up. */
+  static within(policy: WindowPolicy): ReceiveWindow | undefined {
+    return policy.budget.take(INITIAL_WINDOW) ? new ReceiveWindow(policy) : undefined;
+  }
+
+  private constructor(policy: WindowPolicy) {
+    this.#policy = policy;
   }
 
   get allowance(): number {
     return this.#allowance;
   }
 
-  /** Widens the window to its capacity; the next topUp() carries the difference (with our SYN or ACK). */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Widens the window to its starting size; the next topUp() carries the difference (with our SYN or ACK). */
   open(): void {
-    this.#limit = this.#capacity;
+    this.#widen(this.#policy.start);
   }
 
   /** Judges a declared length before a byte of it is read. Throws RECV_WINDOW_EXCEEDED. */
@@ -72,7 +123,7 @@ export class ReceiveWindow {
 
   /** True once half of the window could be given back: fewer, larger updates. */
   isDue(unread: number): boolean {
-    return this.#missing(unread) >= this.#limit / 2;
+    return this.#missing(unread) >= this.#capacity / 2;
   }
 
   /** Gives back all that was read; returns the delta for the window update, 0 for none. */
@@ -82,8 +133,51 @@ export class ReceiveWindow {
     return delta;
   }
 
+  /** The same for an update that is due, which is the time to grow or to shrink. */
+  renew(unread: number): number {
+    const { budget, now, max, rttMs } = this.#policy;
+    if (this.#capacity > INITIAL_WINDOW && budget.wantsBack(this.#capacity)) {
+      this.#capacity = shrunkCapacity(this.#capacity);
+      this.#updatedAt = undefined;
+    } else if (this.#capacity < max) {
+      const time = now();
+      const since = this.#updatedAt === undefined ? undefined : time - this.#updatedAt;
+      this.#widen(grownCapacity(this.#capacity, max, since, rttMs()));
+      this.#updatedAt = time;
+    }
+    const delta = this.topUp(unread);
+    this.#keep(Math.max(this.#capacity, this.#allowance + unread));
+    return delta;
+  }
+
+  /** The peer has said its last: what is not read yet is all that will ever be. */
+  end(unread: number): void {
+    this.#keep(unread);
+  }
+
+  /** Nothing is kept in memory any more. May be called again. */
+  release(): void {
+    this.#keep(0);
+  }
+
+  #widen(capacity: number): void {
+    // Credit from before a shrink may still be paid for.
+    const more = capacity - Math.max(this.#capacity, this.#reserved);
+    if (more > 0) {
+      if (!this.#policy.budget.grow(more)) return;
+      this.#reserved += more;
+    }
+    this.#capacity = Math.max(this.#capacity, capacity);
+  }
+
+  #keep(bytes: number): void {
+    if (bytes >= this.#reserved) return;
+    this.#policy.budget.give(this.#reserved - bytes);
+    this.#reserved = bytes;
+  }
+
   #missing(unread: number): number {
     // An application may unshift() more than it was given.
-    return Math.max(0, this.#limit - this.#allowance - unread);
+    return Math.max(0, this.#capacity - this.#allowance - unread);
   }
 }

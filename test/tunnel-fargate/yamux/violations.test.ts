@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
 import type { YamuxStream } from '../../../tunnel-fargate/yamux/stream.ts';
+import { BoundedBudget } from '../../../tunnel-fargate/yamux/window-budget.ts';
 import { ACK, DATA, FIN, GOAWAY, PING, raw, rig, RST, SYN, UPDATE, until } from './raw-peer.ts';
 
 const WINDOW = 262_144;
@@ -15,6 +16,7 @@ const VIOLATIONS: [string, string, Buffer[]][] = [
     'BAD_STREAM_ID',
     [Buffer.from('000100010000000000000000', 'hex')],
   ],
+  ['SYN on the id of the session', 'BAD_STREAM_ID', [Buffer.from('000100010000000000000005', 'hex')]],
   ['SYN with an id of our parity', 'BAD_STREAM_ID', [Buffer.from('000100010000000200000000', 'hex')]],
   [
     'SYN in a data frame with an id of our parity',
@@ -25,6 +27,11 @@ const VIOLATIONS: [string, string, Buffer[]][] = [
     'SYN on a live id',
     'DUPLICATE_STREAM',
     [raw(UPDATE, SYN, 1, 0), Buffer.from('000100010000000100000000', 'hex')],
+  ],
+  [
+    'SYN in a data frame on a live id',
+    'DUPLICATE_STREAM',
+    [raw(UPDATE, SYN, 1, 0), Buffer.from('000000010000000100000000', 'hex')],
   ],
   ['more data than the window', 'RECV_WINDOW_EXCEEDED', [raw(DATA, SYN, 1, WINDOW + 1)]],
   [
@@ -38,6 +45,16 @@ const VIOLATIONS: [string, string, Buffer[]][] = [
     [raw(UPDATE, SYN, 1, 0), raw(DATA, 0, 1, 2 ** 32 - 1)],
   ],
   ['credit beyond 2^32-1', 'WINDOW_OVERFLOW', [raw(UPDATE, SYN, 1, 2 ** 32 - WINDOW)]],
+  [
+    'credit beyond 2^32-1 with the FIN of a stream',
+    'WINDOW_OVERFLOW',
+    [raw(UPDATE, SYN, 1, 0), Buffer.from('0001000400000001ffffffff', 'hex')],
+  ],
+  [
+    'a byte beyond the window after FIN',
+    'RECV_WINDOW_EXCEEDED',
+    [raw(UPDATE, SYN | FIN, 1, 0), Buffer.from('000000000000000100040001', 'hex')],
+  ],
   [
     'a second FIN',
     'UNEXPECTED_FIN',
@@ -69,6 +86,31 @@ describe('violations', () => {
       expect(errors.every((one) => one === 'SESSION_CLOSED')).toBe(true);
     },
   );
+
+  test('writes GoAway 1 as 0003 0000 00000000 00000001, and nothing after it', async () => {
+    const { peer, closed } = rig();
+    peer.send(Buffer.from('ff'.repeat(12), 'hex'));
+    await closed;
+    await until(() => peer.ended);
+    expect(peer.frames.map(({ type, flags, id, length }) => [type, flags, id, length])).toEqual([
+      [3, 0, 0, 1],
+    ]);
+  });
+
+  test.each([
+    ['beyond maxStreams', { maxStreams: 1 }],
+    ['beyond the backlog', { acceptBacklog: 1 }],
+    ['beyond the memory for windows', { windowBudget: new BoundedBudget({ limit: WINDOW }) }],
+  ])('answers SYN %s with RST as 0001 0008 id 00000000, once, and lives', async (_what, options) => {
+    const { peer, session } = rig(options);
+    peer.send(raw(UPDATE, SYN, 1, 0), Buffer.from('000100010000000300000000', 'hex'));
+    await peer.settled();
+    expect(
+      peer.frames.filter(({ id }) => id === 3).map(({ type, flags, length }) => [type, flags, length]),
+    ).toEqual([[UPDATE, RST, 0]]);
+    expect(peer.sent(GOAWAY)).toEqual([]);
+    expect(session.streamCount).toBe(1);
+  });
 
   test('judges a declared length by its header alone, before any byte of it has come', async () => {
     const { peer, closed } = rig();
@@ -130,6 +172,9 @@ describe('what is no violation', () => {
     ['a window update for a stream that never was', [raw(UPDATE, 0, 9, 5)]],
     ['FIN and RST for a stream that never was', [raw(UPDATE, FIN, 9, 0), raw(UPDATE, RST, 9, 0)]],
     ['an answer to a ping that was never sent', [raw(PING, ACK, 0, 77)]],
+    ['a ping that bears the id of a stream', [Buffer.from('000200020000000100000007', 'hex')]],
+    ['an ACK of a stream that never was', [raw(UPDATE, ACK, 2, 0)]],
+    ['flags that nobody knows', [raw(UPDATE, 0xfff0, 9, 0)]],
     ['SYN and RST at once', [raw(UPDATE, SYN | RST, 1, 0)]],
   ])('lives on after %s', async (_what, bytes) => {
     const { peer, session } = rig();
