@@ -1,12 +1,15 @@
 import { stringify } from 'yaml';
 import type { Trust } from '../../core/certificate/trust-repository.ts';
 import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
+import { type GuardianAccess, guardianAccess, guardianAccessText } from './guardian-access.ts';
 
 type Connection = {
   readonly cluster: Pick<ClusterRecord, 'clusterId' | 'clusterName' | 'certificate'>;
   readonly trust: Pick<Trust, 'trustBundle' | 'roots'>;
   /** host:port */
   readonly tunnelAddress: string;
+  /** What Guardian is granted for users' requests beyond what its operator grants; undefined: nothing. */
+  readonly access?: GuardianAccess | undefined;
 };
 
 const namespace = 'tigera-operator';
@@ -23,7 +26,7 @@ const logTrustSecrets = ['tigera-voltron-linseed-certs-public', 'calico-voltron-
  * server-side apply only what its own field manager owned. For the same reason the values are in `data`: what is given
  * as `stringData` is owned as `stringData`, and is never removed again.
  */
-export function connectManifest({ cluster, trust, tunnelAddress }: Connection): string {
+export function connectManifest({ cluster, trust, tunnelAddress, access }: Connection): string {
   const objects = [
     ...logTrustSecrets.map((name) => secret(name, { 'tls.crt': trust.roots })),
     secret(tunnelSecret, {
@@ -38,7 +41,13 @@ export function connectManifest({ cluster, trust, tunnelAddress }: Connection): 
       spec: { managementClusterAddr: tunnelAddress, tls: { ca: 'Tigera' } },
     },
   ];
-  return [introduction(cluster), ...objects.map((each) => stringify(each, { lineWidth: 0 }))].join('---\n');
+  const text = (each: object) => stringify(each, { lineWidth: 0, aliasDuplicateObjects: false });
+  const [first, ...others] = access ? guardianAccess(access) : [];
+  return [
+    introduction(cluster),
+    ...objects.map(text),
+    ...(access && first ? [guardianAccessText(access) + text(first), ...others.map(text)] : []),
+  ].join('---\n');
 }
 
 const secret = (name: string, files: Readonly<Record<string, string>>) => ({

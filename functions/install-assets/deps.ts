@@ -8,6 +8,8 @@ export type Dependencies = {
   readonly trust: Pick<TrustRepository, 'read'>;
   readonly clusters: Pick<ClusterRepository, 'find'>;
   readonly addresses: Pick<Environment, 'API_URL' | 'ACCESS_URL' | 'TUNNEL_ADDRESS' | 'ACCESS_TRUST'>;
+  /** Who signs users in. */
+  readonly identity: Pick<Environment, 'OIDC_ISSUER' | 'OIDC_AUDIENCE'>;
 };
 
 export function dependencies(env: Environment): Dependencies {
@@ -20,5 +22,6 @@ export function dependencies(env: Environment): Dependencies {
     trust: new TrustRepository(documentClient(), env.DIRECTORY_TABLE),
     clusters: new ClusterRepository(access, env.TENANT_TABLE),
     addresses: env,
+    identity: env,
   };
 }

@@ -7,6 +7,8 @@ export const environment = z.object({
   TENANT_ROLE_ARN: z.string().min(1),
   API_URL: z.url(),
   ACCESS_URL: z.url(),
+  OIDC_ISSUER: z.url(),
+  OIDC_AUDIENCE: z.string().min(1),
   TUNNEL_ADDRESS: z.string().min(1),
   /** Who verifies the access host: the system's roots (ACM) or the deployment's own. */
   ACCESS_TRUST: z.enum(['system', 'deployment']),

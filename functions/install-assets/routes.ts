@@ -1,5 +1,6 @@
 import type { RouteHandlers } from '../../core/api/api-function.ts';
 import { openApiDocument } from '../../core/api/openapi.ts';
+import { signInScopes } from '../../core/credential/sign-in-schema.ts';
 import { type Asset, assetAnswer, newAsset } from './asset.ts';
 import { ownCluster, trustOf } from './cluster-trust.ts';
 import { connectManifest } from './connect-manifest.ts';
@@ -23,14 +24,25 @@ export function handlers(deps: Dependencies): RouteHandlers<'install-assets'> {
       document ??= newAsset(openApiDocument(deps.addresses.API_URL));
       return Promise.resolve(assetAnswer(document, header('if-none-match')));
     },
+    'GET /v1/sign-in': () =>
+      Promise.resolve({
+        body: {
+          issuer: deps.identity.OIDC_ISSUER,
+          // An ID token's audience is the client that asked for it (OIDC Core §2).
+          clientId: deps.identity.OIDC_AUDIENCE,
+          scopes: signInScopes,
+          accessUrl: deps.addresses.ACCESS_URL.replace(/\/+$/, ''),
+        },
+      }),
     'GET /v1/releases': ({ header }) => {
       offer ??= newAsset({ items: releases });
       return Promise.resolve(assetAnswer(offer, header('if-none-match')));
     },
-    'GET /v1/clusters/{clusterId}/manifest': async ({ caller, params }) => {
+    'GET /v1/clusters/{clusterId}/manifest': async ({ caller, params, query: { access } }) => {
       const cluster = await ownCluster(deps, caller, params.clusterId);
       const trust = await trustOf(deps);
-      return { body: connectManifest({ cluster, trust, tunnelAddress: deps.addresses.TUNNEL_ADDRESS }) };
+      const { TUNNEL_ADDRESS: tunnelAddress } = deps.addresses;
+      return { body: connectManifest({ cluster, trust, tunnelAddress, access }) };
     },
     'GET /v1/clusters/{clusterId}/kubeconfig': async ({ caller, params, query, header }) => {
       const { ACCESS_URL, ACCESS_TRUST } = deps.addresses;

@@ -1,9 +1,15 @@
+import { connectingSubresources, readingVerbs, type Verb } from '../../core/access/kubernetes-verbs.ts';
+
+export type { Verb };
+
 /**
  * What a request asks of a Kubernetes API, derived from method, path and query by the rules of the API server's own
  * RequestInfo (k8s.io/apiserver, pkg/endpoints/request), so that we authorise what the cluster will do.
  */
 export type RequestAttributes = {
   readonly verb: Verb;
+  /** The same as the API server itself names it: `connect` is ours, and there `create` (POST), `get` (GET), … */
+  readonly apiVerb: Exclude<Verb, 'connect'>;
   /** False: discovery and other documents; then only `verb` and `path` mean something. */
   readonly isResource: boolean;
   readonly path: string;
@@ -16,41 +22,18 @@ export type RequestAttributes = {
   readonly name: string;
 };
 
-export type Verb =
-  | 'get'
-  | 'list'
-  | 'watch'
-  | 'create'
-  | 'update'
-  | 'patch'
-  | 'delete'
-  | 'deletecollection'
-  /** Ours for exec, attach, port-forward and proxy, whatever their method: they act inside the cluster. */
-  | 'connect';
-
 /** Methods that a Kubernetes API knows; others are refused before they get here. */
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export type Method = (typeof methods)[number];
 
-const verbOfMethod: Readonly<Record<Method, Verb>> = {
+const verbOfMethod = {
   GET: 'get',
   HEAD: 'get',
   POST: 'create',
   PUT: 'update',
   PATCH: 'patch',
   DELETE: 'delete',
-};
-
-const connecting: ReadonlySet<string> = new Set([
-  'exec',
-  'attach',
-  'portforward',
-  'proxy',
-  // KubeVirt's, of the same nature.
-  'console',
-  'vnc',
-  'usbredir',
-]);
+} as const satisfies Readonly<Record<Method, Verb>>;
 
 /** Segments that follow a namespace's name and belong to the namespace itself. */
 const namespaceSubresources: ReadonlySet<string> = new Set(['status', 'finalize']);
@@ -63,29 +46,30 @@ export function requestAttributes(
 ): RequestAttributes {
   const path = `/${segments.join('/')}`;
   const none = { path, group: '', version: '', resource: '', subresource: '', namespace: '', name: '' };
+  const verb = verbOfMethod[method];
   const grouped = segments[0] === 'apis';
   const head = grouped ? 3 : 2;
   if ((segments[0] !== 'api' && !grouped) || segments.length <= head) {
-    return { ...none, isResource: false, verb: verbOfMethod[method] };
+    return { ...none, isResource: false, verb, apiVerb: verb };
   }
   const [group, version] = grouped ? [segments[1] ?? '', segments[2] ?? ''] : ['', segments[1] ?? ''];
   const { prefix, namespace, parts } = placeOf(segments.slice(head));
   const [resource = '', name = '', third = ''] = parts;
-  const subresource = prefix === 'proxy' ? '' : third;
-  const attributes = { ...none, isResource: true, group, version, resource, subresource, namespace };
+  // What old clusters do with the prefix is what the subresource does: a rule for `pods` must not reach it.
+  const subresource = prefix === 'proxy' ? 'proxy' : third;
+  const attributes = { ...none, isResource: true, group, version, resource, subresource, namespace, name };
 
-  if (prefix === 'proxy' || connecting.has(subresource)) return { ...attributes, name, verb: 'connect' };
-  const verb = verbOfMethod[method];
+  if (connectingSubresources.has(subresource)) return { ...attributes, verb: 'connect', apiVerb: verb };
+  const as = (done: Exclude<Verb, 'connect'>) => ({ ...attributes, verb: done, apiVerb: done });
   // The prefix means a watch to the API server whatever the method; a write it could not be made to look like one here.
-  if (prefix === 'watch' && verb === 'get') return { ...attributes, name, verb: 'watch' };
-  if (name !== '') return { ...attributes, name, verb };
-  if (verb === 'delete') return { ...attributes, name, verb: 'deletecollection' };
-  if (verb !== 'get') return { ...attributes, name, verb };
+  if (prefix === 'watch' && verb === 'get') return as('watch');
+  if (name !== '') return as(verb);
+  if (verb === 'delete') return as('deletecollection');
+  if (verb !== 'get') return as(verb);
   const parameters = new URLSearchParams(query);
   return {
-    ...attributes,
-    name: selectedName(parameters.get('fieldSelector')),
-    verb: isTrue(parameters.get('watch')) ? 'watch' : 'list',
+    ...as(isTrue(parameters.get('watch')) ? 'watch' : 'list'),
+    name: selectedName(parameters.getAll('fieldSelector')),
   };
 }
 
@@ -104,9 +88,12 @@ function placeOf(rest: readonly string[]): { prefix: string; namespace: string; 
 const isTrue = (value: string | null): boolean =>
   value !== null && !['false', '0'].includes(value.toLowerCase());
 
-/** The name in a selector for exactly one object, `metadata.name=x`. */
-const selectedName = (selector: string | null): string =>
-  /^metadata\.name==?([^=,!]+)$/.exec(selector ?? '')?.[1] ?? '';
+/** The name in a selector for exactly one object, `metadata.name=x`; none when there are two, of which readers differ. */
+const selectedName = ([selector = '', ...more]: readonly string[]): string =>
+  (more.length === 0 && /^metadata\.name==?([^=,!]+)$/.exec(selector)?.[1]) || '';
+
+/** Whether a request acts on the cluster, or may. */
+export const changes = ({ verb }: Pick<RequestAttributes, 'verb'>): boolean => !readingVerbs.includes(verb);
 
 /** Requests that may rightly be silent for any length of time (the API server's own list): no answer timeout for them. */
 export const isLongRunning = ({ verb, subresource }: RequestAttributes): boolean =>

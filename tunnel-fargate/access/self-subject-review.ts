@@ -1,7 +1,9 @@
 import * as z from 'zod';
+import { type Allowance, type AskedAccess, decide } from '../../core/access/decision.ts';
+import { connectingSubresources } from '../../core/access/kubernetes-verbs.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
-import { scopeFor } from './authorisation.ts';
+import type { ImpersonatedIdentity } from './impersonation.ts';
 import {
   accessReviewSpec,
   ProtobufError,
@@ -9,28 +11,37 @@ import {
   rulesReviewSpec,
   unwrap,
 } from './kubernetes-protobuf.ts';
-import { requestAttributes, type RequestAttributes, type Verb } from './request-attributes.ts';
+import type { RequestAttributes } from './request-attributes.ts';
 
 /** The reviews of oneself that we answer: the cluster would speak of Guardian's account instead (design.md 16). */
 export type ReviewKind = 'SelfSubjectAccessReview' | 'SelfSubjectRulesReview' | 'SelfSubjectReview';
 
 export const maxReviewBytes = 64 * 1024;
 
-const limits = "what Guardian's account may do in the cluster limits it further";
+/** Who asks, what they may do in this cluster, and whom the cluster sees in their stead. */
+export type Reviewed = {
+  readonly caller: Pick<Caller, 'principal' | 'scopes'>;
+  readonly allowances: readonly Allowance[];
+  readonly identity: ImpersonatedIdentity | undefined;
+};
 
+const text = z.string().nullish();
 /** Loose, and without defaults: the answer repeats what was asked. */
 const resourceAttributes = z.looseObject({
-  verb: z.string().nullish(),
-  subresource: z.string().nullish(),
-  resource: z.string().nullish(),
+  verb: text,
+  group: text,
+  resource: text,
+  subresource: text,
+  namespace: text,
+  name: text,
 });
 const accessReview = z.object({
   spec: z.looseObject({
     resourceAttributes: resourceAttributes.nullish(),
-    nonResourceAttributes: z.looseObject({ verb: z.string().nullish() }).nullish(),
+    nonResourceAttributes: z.looseObject({ verb: text, path: text }).nullish(),
   }),
 });
-const rulesReview = z.object({ spec: z.looseObject({ namespace: z.string().nullish() }) });
+const rulesReview = z.object({ spec: z.looseObject({ namespace: text }) });
 
 /** Which review a request asks for; undefined: none, it goes into the cluster. */
 export function reviewKind(attributes: RequestAttributes): ReviewKind | undefined {
@@ -48,30 +59,41 @@ export function reviewKind(attributes: RequestAttributes): ReviewKind | undefine
 }
 
 /**
- * The review, answered from the caller's scopes, as JSON. The request may be JSON or Kubernetes' protobuf.
+ * The review, answered from the very rules that judge the caller's requests, as JSON. The request may be JSON or
+ * Kubernetes' protobuf.
  * @throws Problem UNSUPPORTED_MEDIA_TYPE, INVALID_JSON, INVALID_REQUEST
  */
 export function review(
   kind: ReviewKind,
-  caller: Caller,
+  reviewed: Reviewed,
   request: { contentType: string | undefined; bytes: Buffer },
 ): Record<string, unknown> {
   const body = bodyOf(kind, request);
+  const { caller, allowances, identity } = reviewed;
+  const { principal, scopes } = caller;
   if (kind === 'SelfSubjectReview') {
-    const userInfo = { username: caller.principal, extra: { scopes: [...caller.scopes] } };
+    const userInfo = identity
+      ? { username: identity.user, groups: identity.groups }
+      : { username: principal, extra: { scopes: [...scopes] } };
     return { kind, apiVersion: 'authentication.k8s.io/v1', metadata: {}, status: { userInfo } };
   }
   const apiVersion = 'authorization.k8s.io/v1';
   if (kind === 'SelfSubjectRulesReview') {
     const { spec } = read(rulesReview, body);
-    return { kind, apiVersion, metadata: {}, spec, status: rulesOf(caller) };
+    return { kind, apiVersion, metadata: {}, spec, status: rulesOf(reviewed, spec.namespace ?? '') };
   }
   const { spec } = read(accessReview, body);
-  const scope = scopeAsked(spec);
-  const allowed = caller.scopes.has(scope);
-  const reason = allowed ? `${caller.principal} has ${scope}; ${limits}` : `this needs ${scope}`;
+  const { allowed } = decide(allowances, askedBy(spec));
+  const reason = allowed
+    ? `a role or an access rule of ${principal} allows it; ${further(identity)}`
+    : `no role and no access rule of ${principal} allows it`;
   return { kind, apiVersion, metadata: {}, spec, status: { allowed, reason } };
 }
+
+const further = (identity: ImpersonatedIdentity | undefined): string =>
+  identity
+    ? `the cluster decides further, by its own RBAC for ${identity.user}`
+    : "what Guardian's account may do in the cluster limits it further";
 
 function bodyOf(
   kind: ReviewKind,
@@ -97,23 +119,54 @@ function bodyOf(
   }
 }
 
-function scopeAsked(spec: z.infer<typeof accessReview>['spec']) {
+function askedBy(spec: z.infer<typeof accessReview>['spec']): AskedAccess {
   const { resourceAttributes: of, nonResourceAttributes } = spec;
-  if (!of) return scopeFor({ verb: (nonResourceAttributes?.verb ?? '') as Verb });
-  // The path's rules know which subresources act whatever the verb says.
-  const [resource = '', subresource = of.subresource ?? ''] = (of.resource ?? '').split('/');
-  const { verb } = requestAttributes('GET', ['api', 'v1', resource, 'name', subresource], '');
-  return scopeFor({ verb: verb === 'connect' ? verb : ((of.verb ?? '') as Verb) });
+  const [resource = '', subresource = of?.subresource ?? ''] = (of?.resource ?? '').split('/');
+  const nothing = { path: '', group: '', resource: '', subresource: '', namespace: '', name: '' };
+  if (!of) {
+    const { verb, path } = nonResourceAttributes ?? {};
+    return { ...nothing, isResource: false, verb: verb ?? '', path: path ?? '' };
+  }
+  return {
+    ...nothing,
+    isResource: true,
+    // As of requests: what the verb of a Kubernetes API is there does not tell these apart.
+    verb: connectingSubresources.has(subresource) ? 'connect' : (of.verb ?? ''),
+    group: of.group ?? '',
+    resource,
+    subresource,
+    namespace: of.namespace ?? '',
+    name: of.name ?? '',
+  };
 }
 
-function rulesOf({ scopes }: Caller) {
-  const change = scopes.has('clusters:change');
-  const verbs = change ? ['*'] : scopes.has('clusters:access') ? ['get', 'list', 'watch'] : [];
+/** The rules for a namespace; empty: for requests that name none. Verbs as Kubernetes names them, beside our `connect`. */
+function rulesOf({ allowances, identity }: Reviewed, namespace: string) {
+  const here = allowances.filter(
+    ({ namespaces }) => namespaces.includes('*') || namespaces.includes(namespace),
+  );
+  const resourceRules = here.flatMap(({ verbs, apiGroups, resources, resourceNames }) => {
+    const rule = { apiGroups, ...(resourceNames ? { resourceNames } : {}) };
+    const connecting = resources.filter((name) => connectingSubresources.has(name.split('/')[1] ?? ''));
+    const others = resources.filter((name) => !connecting.includes(name));
+    const connects = verbs.includes('connect') || verbs.includes('*');
+    return [
+      ...(others.length > 0 ? [{ ...rule, verbs, resources: others }] : []),
+      ...(connecting.length > 0 && connects
+        ? [{ ...rule, verbs: ['connect', 'create', 'get'], resources: connecting }]
+        : []),
+    ];
+  });
+  const nonResourceRules = allowances.flatMap(({ verbs, nonResourceURLs }) =>
+    nonResourceURLs ? [{ verbs, nonResourceURLs }] : [],
+  );
+  const told =
+    'exec, attach, portforward and proxy need the verb connect; rules for what is in no namespace are listed without one';
   return {
-    resourceRules: [{ verbs, apiGroups: ['*'], resources: ['*'] }],
-    nonResourceRules: [{ verbs: change ? ['*'] : verbs.slice(0, 1), nonResourceURLs: ['*'] }],
+    resourceRules,
+    nonResourceRules,
     incomplete: true,
-    evaluationError: change ? limits : `${limits}; exec, attach, portforward and proxy need clusters:change`,
+    evaluationError: `${further(identity)}; ${told}`,
   };
 }
 

@@ -19,6 +19,11 @@ export const addresses: Dependencies['addresses'] = {
   ACCESS_TRUST: 'deployment',
 };
 
+export const identity: Dependencies['identity'] = {
+  OIDC_ISSUER: 'https://id.example/r',
+  OIDC_AUDIENCE: 'cattery-cli',
+};
+
 export const clusterRecord = (clusterId: string, clusterName = 'shop-1'): ClusterRecord => ({
   clusterId,
   clusterName,

@@ -3,6 +3,7 @@ import { PutCommand } from '@aws-sdk/lib-dynamodb';
 import { TrustRepository } from '../../../core/certificate/trust-repository.ts';
 import { clusterKey, ClusterRepository } from '../../../core/cluster/cluster-repository.ts';
 import type { Caller } from '../../../core/credential/caller.ts';
+import { signInFacts } from '../../../core/credential/sign-in-schema.ts';
 import { release } from '../../../core/release/release-schema.ts';
 import { newClusterId, newTenantId } from '../../../core/tenant/identifier.ts';
 import type { Dependencies } from '../../../functions/install-assets/deps.ts';
@@ -11,7 +12,7 @@ import { releases } from '../../../functions/install-assets/releases.ts';
 import { handlers } from '../../../functions/install-assets/routes.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 import { caller, member } from '../api-call.ts';
-import { addresses, clusterRecord, trust } from './deployment.ts';
+import { addresses, clusterRecord, identity, trust } from './deployment.ts';
 
 describe('install-assets', () => {
   let engine: Engine;
@@ -24,6 +25,7 @@ describe('install-assets', () => {
       trust: trusted,
       clusters: new ClusterRepository(engine.access, engine.tables.tenant),
       addresses,
+      identity,
     };
   });
   afterAll(() => engine.close());
@@ -150,6 +152,20 @@ describe('install-assets', () => {
     });
   });
 
+  test('GET /v1/sign-in tells anybody whom to sign in with and where the clusters are, and costs nothing', async () => {
+    const units = await engine.units(async () => {
+      const answer = await calling()({ path: '/v1/sign-in' });
+      expect([answer.status, answer.headers['Cache-Control']]).toEqual([200, 'no-store']);
+      expect(signInFacts.parse(answer.json())).toEqual({
+        issuer: identity.OIDC_ISSUER,
+        clientId: identity.OIDC_AUDIENCE,
+        scopes: ['openid', 'email'],
+        accessUrl: 'https://access.example',
+      });
+    });
+    expect(units).toEqual({ read: 0, write: 0 });
+  });
+
   describe('the manifest', () => {
     test('is for a cluster its own only: 404 for another of the same tenant', async () => {
       const { tenantId, clusterId } = await registered();
@@ -162,6 +178,17 @@ describe('install-assets', () => {
       );
       expect((await get('manifest', clusterId, itself(tenantId, clusterId))).status).toBe(200);
       expect((await get('manifest', sibling, itself(tenantId, clusterId))).json().code).toBe('NOT_FOUND');
+    });
+    test('grants Guardian more only where asked, and refuses what it does not know with 400', async () => {
+      const { tenantId, clusterId } = await registered();
+      const ask = (query: Record<string, string>) => get('manifest', clusterId, member(tenantId), { query });
+      expect((await ask({})).text).not.toContain('ClusterRole');
+      for (const access of ['read', 'edit', 'impersonate']) {
+        expect((await ask({ access })).text).toContain(`cattery:guardian-${access}`);
+      }
+      for (const access of ['', 'all', 'READ']) {
+        expect((await ask({ access })).json().code).toBe('INVALID_REQUEST');
+      }
     });
     test('is not for viewers: 403 ACCESS_DENIED', async () => {
       const { tenantId, clusterId } = await registered();
@@ -210,7 +237,7 @@ describe('install-assets', () => {
     test.each([
       ['POST', '/healthz', 'GET'],
       ['PATCH', '/v1/registration-tokens', 'GET, POST'],
-      ['PUT', '/v1/clusters/c-1', 'DELETE, GET'],
+      ['PUT', '/v1/clusters/c-1', 'DELETE, GET, PATCH'],
       ['HEAD', '/v1/images/sha256:1', 'GET'],
     ])('answers %s %s with 405 METHOD_NOT_ALLOWED and Allow', async (method, path, allow) => {
       const answer = await other(method, path, path);

@@ -51,7 +51,7 @@ describe('a review of oneself', () => {
       apiVersion: 'authorization.k8s.io/v1',
       metadata: {},
       spec,
-      status: { allowed: false, reason: 'this needs clusters:change' },
+      status: { allowed: false, reason: 'no role and no access rule of user:viewer allows it' },
     });
   });
 
