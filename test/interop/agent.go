@@ -45,6 +45,7 @@ func agentFlags(flags *flag.FlagSet, given []string) agentOptions {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "where the cluster's own connections arrive")
 	flags.StringVar(&o.kube.url, "kube-url", "", "the Kubernetes API")
 	flags.StringVar(&o.kube.ca, "kube-ca", "", "file: roots of the Kubernetes API")
+	flags.StringVar(&o.kube.goldmane, "goldmane-url", "", "Goldmane, behind the same roots")
 	flags.StringVar(&o.kube.token, "kube-token", "", "file: bearer token for the Kubernetes API")
 	flags.DurationVar(&o.keepAlive, "keep-alive", 100*time.Millisecond, "between a ping's reply and the next ping")
 	flags.DurationVar(&o.writeTimeout, "write-timeout", 10*time.Second, "for a write, and for the reply to a ping")

@@ -11,12 +11,14 @@ import (
 )
 
 type kubeOptions struct {
-	url   string
-	ca    string
-	token string
+	url      string
+	goldmane string
+	ca       string
+	token    string
 }
 
-// newKubeHandler leads to the Kubernetes API, with the agent's token in the place of any other; 404 elsewhere.
+// newKubeHandler leads to the Kubernetes API, with the agent's token in the place of any other, and to Goldmane, whose
+// answers end in trailers; 404 elsewhere.
 func newKubeHandler(options kubeOptions) (http.Handler, error) {
 	target, err := url.Parse(options.url)
 	if err != nil {
@@ -26,11 +28,12 @@ func newKubeHandler(options kubeOptions) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true,
+	}
 	proxy := &httputil.ReverseProxy{
-		Transport: &http.Transport{
-			TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2: true,
-		},
+		Transport: transport,
 		// Watches: every write goes on at once.
 		FlushInterval: -1,
 		Rewrite: func(request *httputil.ProxyRequest) {
@@ -51,6 +54,17 @@ func newKubeHandler(options kubeOptions) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", proxy)
 	mux.Handle("/apis/", proxy)
+	if options.goldmane != "" {
+		goldmane, err := url.Parse(options.goldmane)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("/goldmane.Statistics/List", &httputil.ReverseProxy{
+			Transport:     transport,
+			FlushInterval: -1,
+			Rewrite:       func(request *httputil.ProxyRequest) { request.SetURL(goldmane) },
+		})
+	}
 	return http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
 		answer.Header().Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 		mux.ServeHTTP(answer, request)

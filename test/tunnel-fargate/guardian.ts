@@ -4,7 +4,7 @@ import {
   type ServerHttp2Stream,
   type IncomingHttpHeaders,
 } from 'node:http2';
-import { request as httpRequest } from 'node:http';
+import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { once } from 'node:events';
@@ -12,7 +12,9 @@ import { connect as connectTls, type SecureVersion, type TLSSocket } from 'node:
 import { YamuxSession } from '../../tunnel-fargate/yamux/session.ts';
 import { hintName, logEndpointName, type TestPair } from './certificates.ts';
 
-type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+export type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+/** Gets the connection without the byte that Guardian swallows, which is told apart. */
+type ServeUpgrade = (request: IncomingMessage, socket: Duplex, swallowed: number) => void;
 
 export type GuardianOptions = {
   readonly port: number;
@@ -28,6 +30,8 @@ export type GuardianOptions = {
   /** A TLS session to offer again. */
   readonly session?: Buffer;
   readonly serve?: Serve;
+  /** Serves HTTP/1.1 requests for another protocol. */
+  readonly upgrade?: ServeUpgrade;
   readonly maxConcurrentStreams?: number;
 };
 
@@ -70,7 +74,17 @@ export class TestGuardian {
         // Go's server has no such limit.
         maxSessionMemory: 1_000,
         settings: { maxConcurrentStreams: options.maxConcurrentStreams ?? 250 },
+        allowHTTP1: options.upgrade !== undefined,
       });
+      const { upgrade } = options;
+      if (upgrade) {
+        this.#h2.on('upgrade', (request: IncomingMessage, socket: Duplex, early: Buffer) => {
+          this.requests += 1;
+          socket.on('error', () => undefined);
+          if (early.length > 0) socket.unshift(early);
+          swallow(socket, (byte) => upgrade(request, socket, byte));
+        });
+      }
       this.#h2.on('sessionError', () => undefined);
       this.#h2.on('stream', (stream, headers) => {
         this.requests += 1;
@@ -141,6 +155,12 @@ export class TestGuardian {
     await this.session.close();
     this.#h2?.close();
   }
+}
+
+function swallow(socket: Duplex, then: (byte: number) => void): void {
+  const byte = socket.read(1) as Buffer | null;
+  if (byte) then(byte.readUInt8());
+  else socket.once('readable', () => swallow(socket, then));
 }
 
 const answerPath: Serve = (stream, headers) => {

@@ -25,7 +25,12 @@ type Options = {
   readonly timeoutMs: number | undefined;
   /** Called with a function that starts the time anew. */
   readonly onTouch?: (touch: () => void) => void;
+  /** An informational answer that goes before the answer itself (RFC 9110 §15.2). */
+  readonly onInformation?: (status: number, headers: IncomingHttpHeaders) => void;
 };
+
+/** Informational answers to one request that are passed on; RFC 9110 sets no end to them. */
+const maxInformation = 64;
 
 /**
  * Waits for the head of a cluster's answer.
@@ -33,7 +38,7 @@ type Options = {
  */
 export function answerHead(
   stream: ClientHttp2Stream,
-  { signal, timeoutMs, onTouch }: Options,
+  { signal, timeoutMs, onTouch, onInformation }: Options,
 ): Promise<AnswerHead> {
   return new Promise((resolve, reject) => {
     const late = () => settle(() => reject(new Problem('TIMEOUT', 'The cluster did not answer in time.')));
@@ -55,13 +60,18 @@ export function answerHead(
           complete: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
         }),
       );
+    let told = 0;
+    const informed = (headers: IncomingHttpHeaders) => {
+      told += 1;
+      if (told <= maxInformation) onInformation?.(Number(headers[':status']), headers);
+    };
     function settle(then: () => void): void {
       clearTimeout(timer);
       signal.removeEventListener('abort', aborted);
-      stream.off('response', answered).off('close', closed);
+      stream.off('response', answered).off('close', closed).off('headers', informed);
       then();
     }
-    stream.once('response', answered).once('close', closed);
+    stream.once('response', answered).once('close', closed).on('headers', informed);
     signal.addEventListener('abort', aborted, { once: true });
     if (signal.aborted) aborted();
     else if (stream.destroyed) closed();

@@ -6,10 +6,14 @@ import {
   Http2ServerResponse,
   type IncomingHttpHeaders,
 } from 'node:http2';
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { Problem } from '../../core/problem/problem.ts';
+import { Traffic } from './traffic.ts';
 
 type Headers = Readonly<Record<string, string | readonly string[]>>;
+
+/** A connection that its request wants to use for another protocol, and what came behind the request. */
+export type UpgradeSocket = { readonly socket: Duplex; readonly early: Buffer };
 
 /** How long the rest of a body that nobody wants may take to come in before it is cut off, ms. */
 const discardMs = 5_000;
@@ -27,20 +31,29 @@ export class Exchange {
   readonly headers: IncomingHttpHeaders;
   readonly body: Readable;
   readonly hasBody: boolean;
+  /** Bytes of both bodies so far. */
+  readonly traffic = new Traffic();
   readonly #request: IncomingMessage | Http2ServerRequest;
   readonly #response: ServerResponse | Http2ServerResponse;
   readonly #closing: () => boolean;
+  readonly #upgrade: UpgradeSocket | undefined;
   readonly #gone = new AbortController();
+  #switched = false;
 
-  /** `closing`: whether this is to be the last answer on its HTTP/1.1 connection. */
+  /**
+   * `closing`: whether this is to be the last answer on its HTTP/1.1 connection.
+   * `upgrade`: the connection of an HTTP/1.1 request for another protocol, which {@link switchProtocols} gives away.
+   */
   constructor(
     request: IncomingMessage | Http2ServerRequest,
     response: ServerResponse | Http2ServerResponse,
     closing: () => boolean = () => false,
+    upgrade?: UpgradeSocket,
   ) {
     this.#request = request;
     this.#response = response;
     this.#closing = closing;
+    this.#upgrade = upgrade;
     this.method = request.method ?? '';
     this.target = request.url ?? '';
     this.headers = request.headers;
@@ -68,7 +81,7 @@ export class Exchange {
   }
 
   get headSent(): boolean {
-    return this.#response.headersSent;
+    return this.#switched || this.#response.headersSent;
   }
 
   /** An answer has begun and is not out yet. */
@@ -78,6 +91,7 @@ export class Exchange {
 
   /** Of the answer; undefined before it has begun. */
   get status(): number | undefined {
+    if (this.#switched) return 101;
     return this.headSent ? this.#response.statusCode : undefined;
   }
 
@@ -93,9 +107,28 @@ export class Exchange {
     return rawHeaders.reduce((sum, text) => sum + Buffer.byteLength(text) + 16, 0);
   }
 
+  get isHttp2(): boolean {
+    return this.#response instanceof Http2ServerResponse;
+  }
+
+  /** Whether the client waits to be told before it sends its body. */
+  get expectsContinue(): boolean {
+    return /^100-continue$/i.test(this.headers.expect ?? '');
+  }
+
+  /** What came behind the body; complete once it has ended. */
+  get trailers(): IncomingHttpHeaders {
+    return this.#request.trailers;
+  }
+
   /** Whether the client wants another protocol on this connection or stream. */
   get wantsUpgrade(): boolean {
     return this.headers.upgrade !== undefined || this.headers[':protocol'] !== undefined;
+  }
+
+  /** Whether {@link switchProtocols} can be called: an HTTP/1.1 request that says Connection: upgrade. */
+  get canSwitch(): boolean {
+    return this.#upgrade !== undefined;
   }
 
   /** Whether the body came to its own end; false while it comes, and when the client broke it off. */
@@ -116,12 +149,14 @@ export class Exchange {
    */
   readBody({ maxBytes, timeoutMs }: { maxBytes: number; timeoutMs: number }): Promise<Buffer> {
     const { body, gone } = this;
+    if (this.expectsContinue) this.inform(100, {});
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let size = 0;
       const take = (chunk: Buffer) => {
         chunks.push(chunk);
         size += chunk.length;
+        this.traffic.receive(chunk.length);
         if (size > maxBytes) {
           settle();
           reject(new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${maxBytes} bytes.`));
@@ -150,12 +185,41 @@ export class Exchange {
     });
   }
 
+  /** Sends an informational answer (1xx) before the answer itself, where HTTP/1.1 and Node have a way to say it. */
+  inform(status: number, headers: Headers): void {
+    const response = this.#response;
+    if (this.gone.aborted || this.headSent) return;
+    if (response instanceof Http2ServerResponse) {
+      response.stream.additionalHeaders({ ...headers, ':status': status });
+    } else if (this.#request.httpVersionMinor === 0) {
+      // HTTP/1.0 knows none.
+    } else if (status === 100) response.writeContinue();
+    else if (status === 102) response.writeProcessing();
+    else if (status === 103) earlyHints(response, headers);
+  }
+
   /** Sends the whole answer. */
   answer(status: number, headers: Headers, body: string | Uint8Array = ''): void {
     if (this.gone.aborted) return;
+    if (body.length === 0 && this.#response instanceof Http2ServerResponse) {
+      // In one frame: gRPC takes the status of an answer without a body from a head that ends the stream.
+      this.#response.statusCode = status;
+      this.#response.stream.respond(
+        { ...headers, ':status': status },
+        {
+          endStream: true,
+        },
+      );
+      this.#discardBody();
+      return;
+    }
     this.#writeHead(status, headers);
-    if (body.length > 0 && this.method !== 'HEAD') this.#response.end(body);
-    else this.#response.end();
+    if (body.length > 0 && this.method !== 'HEAD') {
+      this.traffic.send(Buffer.byteLength(body));
+      this.#response.end(body);
+    } else {
+      this.#response.end();
+    }
     this.#sink.once('finish', () => this.#discardBody());
   }
 
@@ -166,6 +230,29 @@ export class Exchange {
     if (this.#response instanceof ServerResponse) this.#response.flushHeaders();
     this.#sink.once('finish', () => this.#discardBody());
     return this.#sink;
+  }
+
+  /**
+   * Answers 101 and gives the bare connection away, on which the other protocol is spoken from now on. `gone` is aborted
+   * when the client breaks it off; who gets the connection ends it.
+   */
+  switchProtocols(headers: Headers): Duplex {
+    this.gone.throwIfAborted();
+    const response = this.#response;
+    if (!this.#upgrade || !(response instanceof ServerResponse)) throw new Error('this cannot be upgraded');
+    const { socket, early } = this.#upgrade;
+    // Ends the response without closing the connection; its listeners for the connection's close go with it.
+    response.detachSocket(this.#request.socket);
+    this.#switched = true;
+    socket.once('close', () => {
+      if (!socket.readableEnded) this.#gone.abort(new ClientGone());
+    });
+    const lines = Object.entries(headers).flatMap(([name, values]) =>
+      [values].flat().map((value) => `${name}: ${value}`),
+    );
+    socket.write(`${['HTTP/1.1 101 Switching Protocols', ...lines].join('\r\n')}\r\n\r\n`, 'latin1');
+    if (early.length > 0) socket.unshift(early);
+    return socket;
   }
 
   /** To be sent after the body; too late once the body has ended. */
@@ -208,6 +295,15 @@ export class Exchange {
     request.once('end', settled);
     ('stream' in request ? request.stream : request.socket).once('close', settled);
     request.resume();
+  }
+}
+
+/** Node refuses links that are not well-formed. They were only hints. */
+function earlyHints(response: ServerResponse, headers: Headers): void {
+  try {
+    response.writeEarlyHints(headers as Record<string, string | string[]>);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
   }
 }
 

@@ -14,6 +14,7 @@ const reasons: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'NotFound',
   405: 'MethodNotAllowed',
+  408: 'Timeout',
   409: 'Conflict',
   413: 'RequestEntityTooLarge',
   415: 'UnsupportedMediaType',
@@ -32,8 +33,48 @@ export function isKubernetesClient(headers: IncomingHttpHeaders): boolean {
   const accept = headers.accept ?? '';
   return (
     /\b(?:kubectl|kubernetes|client-go|k9s|helm)\b/i.test(agent) ||
-    /\.k8s\.io\b|vnd\.kubernetes|proto-openapi/i.test(accept)
+    /\.k8s\.io\b|vnd\.kubernetes|proto-openapi/i.test(accept) ||
+    // Both ways of asking for exec, attach and port-forward, where kubectl does not give its name.
+    /\.k8s\.io\b/i.test(
+      String(headers['sec-websocket-protocol'] ?? headers['x-stream-protocol-version'] ?? ''),
+    )
   );
+}
+
+/** Codes of gRPC by HTTP status (https://grpc.github.io/grpc/core/md_doc_statuscodes.html). */
+const grpcCodes: Readonly<Record<number, number>> = {
+  400: 3, // INVALID_ARGUMENT
+  401: 16, // UNAUTHENTICATED
+  403: 7, // PERMISSION_DENIED
+  404: 5, // NOT_FOUND
+  405: 12, // UNIMPLEMENTED
+  408: 4, // DEADLINE_EXCEEDED
+  409: 10, // ABORTED
+  413: 8, // RESOURCE_EXHAUSTED
+  415: 3,
+  429: 8,
+  431: 8,
+  500: 13, // INTERNAL
+  501: 12,
+  502: 14, // UNAVAILABLE
+  503: 14,
+  504: 4,
+};
+
+/** What a gRPC client reads: a head without a body that carries the code and the words (“Trailers-Only”). */
+export function grpcFailureAnswer(problem: Problem, requestId: string): FailureAnswer {
+  const message = encodeURIComponent(`${problem.message} [${problem.code}, request ${requestId}]`);
+  return {
+    status: 200,
+    headers: {
+      'Content-Type': 'application/grpc',
+      'Grpc-Status': String(grpcCodes[problem.status] ?? 2),
+      'Grpc-Message': message.replaceAll('%20', ' '),
+      'Cache-Control': 'no-store',
+      'X-Request-Id': requestId,
+    },
+    body: '',
+  };
 }
 
 /** problem+json, or for a Kubernetes client the same as `kind: Status` with our code in `details.causes`. */
@@ -50,7 +91,8 @@ export function failureAnswer(
   // client-go repeats an answer with this header up to ten times before it shows its text: kubectl would hang for
   // minutes on a cluster that is away. It finds the same number in the body.
   const retryAfterSeconds = Number(headers['Retry-After'] ?? 0);
-  delete headers['Retry-After'];
+  // 429 it repeats rightly: API servers answer so themselves.
+  if (problem.status !== 429) delete headers['Retry-After'];
   headers['Content-Type'] = 'application/json';
   const status = {
     kind: 'Status',

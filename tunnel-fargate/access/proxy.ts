@@ -2,9 +2,18 @@ import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import { addAbortSignal } from 'node:stream';
 import { Problem } from '../../core/problem/problem.ts';
 import type { ClusterLink } from '../agent/cluster-link.ts';
-import { answerHead, type AnswerHead } from './cluster-answer.ts';
+import { answerHead } from './cluster-answer.ts';
 import type { Exchange } from './exchange.ts';
-import { outerLocation, requestHeaders, responseHeaders, responseTrailers } from './header-filter.ts';
+import { type FlowLimits, watchFlow } from './flow-watch.ts';
+import {
+  informationHeaders,
+  outerLocation,
+  requestHeaders,
+  requestTrailers,
+  responseHeaders,
+  responseTrailers,
+} from './header-filter.ts';
+import type { ImpersonatedIdentity } from './impersonation.ts';
 
 export type ProxiedRequest = {
   /** Path and query as the cluster shall see them. */
@@ -13,6 +22,16 @@ export type ProxiedRequest = {
   readonly prefix: string;
   /** ms without a sign of the cluster's answer before TIMEOUT; undefined: silence is normal. */
   readonly timeoutMs: number | undefined;
+  /** How long bodies may stand still; undefined: for ever. */
+  readonly still?: StillnessLimits | undefined;
+  /** Whom the cluster shall see; undefined: its own Guardian. */
+  readonly identity?: ImpersonatedIdentity | undefined;
+};
+
+export type StillnessLimits = {
+  /** Of the client's body and of the cluster's. */
+  readonly request: FlowLimits;
+  readonly answer: FlowLimits;
 };
 
 export type ProxiedAnswer = {
@@ -35,11 +54,12 @@ export type ProxiedAnswer = {
 export async function proxy(
   exchange: Exchange,
   link: ClusterLink,
-  { path, prefix, timeoutMs }: ProxiedRequest,
+  { path, prefix, timeoutMs, identity, still }: ProxiedRequest,
 ): Promise<ProxiedAnswer> {
   const { gone, hasBody, method } = exchange;
-  const stream = await link.request(requestHeaders(exchange.headers, { method, path }), {
+  const stream = await link.request(requestHeaders(exchange.headers, { method, path, identity }), {
     endStream: !hasBody,
+    waitForTrailers: hasBody,
     signal: gone,
   });
   // What went wrong shows in 'close' and its code.
@@ -48,15 +68,20 @@ export async function proxy(
   gone.addEventListener('abort', cancel, { once: true });
   stream.once('close', () => gone.removeEventListener('abort', cancel));
   if (gone.aborted) cancel();
-  if (hasBody) sendBody(exchange, stream, cancel);
+  const silence = new AbortController();
+  if (hasBody) {
+    sendBody(exchange, stream, cancel);
+    if (still) watchBody(exchange, stream, still.request, silence);
+  }
 
   try {
     const head = await answerHead(stream, {
-      signal: gone,
+      signal: hasBody && still ? AbortSignal.any([gone, silence.signal]) : gone,
       timeoutMs,
       onTouch: (touch) => exchange.body.on('data', touch),
+      onInformation: (status, headers) => exchange.inform(status, informationHeaders(headers)),
     });
-    assertOfTheCluster(head);
+    assertOfTheCluster(head.status);
     const location = locationOf(head, prefix, path);
     const headers = responseHeaders(head.headers, { requestId: exchange.requestId, location });
     if (head.complete || method === 'HEAD' || head.status === 204 || head.status === 304) {
@@ -68,7 +93,13 @@ export async function proxy(
     stream.on('trailers', (trailers: IncomingHttpHeaders) =>
       exchange.addTrailers(responseTrailers(trailers)),
     );
-    return { status: head.status, ...passOn(stream, exchange, exchange.begin(head.status, headers), cancel) };
+    const sink = exchange.begin(head.status, headers);
+    const passed = passOn(stream, exchange, sink, cancel);
+    if (still) {
+      const stop = watchFlow(stream, sink, still.answer, () => exchange.reset());
+      sink.once('close', stop);
+    }
+    return { status: head.status, ...passed };
   } catch (error) {
     exchange.body.unpipe(stream);
     cancel();
@@ -92,7 +123,30 @@ function sendBody(exchange: Exchange, stream: ClientHttp2Stream, cancel: () => v
     if (exchange.bodyIsWhole) stream.end();
     else cancel();
   });
+  stream.once('wantTrailers', () => stream.sendTrailers(requestTrailers(exchange.trailers)));
   exchange.body.pipe(stream, { end: false });
+  // After pipe, which lets it flow; this only looks on.
+  exchange.body.on('data', (chunk: Buffer) => exchange.traffic.receive(chunk.length));
+}
+
+/** A client that stops in the middle of its body is told so, or cut off where its answer has begun. */
+function watchBody(
+  exchange: Exchange,
+  stream: ClientHttp2Stream,
+  limits: FlowLimits,
+  silence: AbortController,
+): void {
+  const stop = watchFlow(exchange.body, stream, limits, (which) => {
+    // A cluster that does not take the body is late with its answer, which has a limit of its own.
+    if (which === 'stalled') return;
+    if (exchange.headSent) exchange.reset();
+    else
+      silence.abort(
+        new Problem('REQUEST_TIMEOUT', `Nothing of the body came for ${limits.silentMs / 1000} s.`),
+      );
+  });
+  exchange.body.once('end', stop);
+  stream.once('close', stop);
 }
 
 function passOn(
@@ -115,6 +169,7 @@ function passOn(
     if (!complete && !finished) exchange.reset();
   });
   stream.pipe(sink, { end: false });
+  stream.on('data', (chunk: Buffer) => exchange.traffic.send(chunk.length));
   return {
     done,
     finish: () => {
@@ -130,7 +185,7 @@ function passOn(
  * 401 speaks of Guardian's service account, which the caller can do nothing about; passed on, it would make clients
  * throw their own good credential away.
  */
-function assertOfTheCluster({ status }: AnswerHead): void {
+export function assertOfTheCluster(status: number): void {
   if (!(status >= 200 && status <= 599)) {
     throw new Problem('BAD_GATEWAY', 'The cluster answered with a status that HTTP does not know.');
   }
@@ -139,7 +194,12 @@ function assertOfTheCluster({ status }: AnswerHead): void {
   }
 }
 
-function locationOf({ status, headers }: AnswerHead, prefix: string, path: string): string | undefined {
+/** Where a redirect leads, seen from outside. @throws Problem BAD_GATEWAY when that is no place in the same cluster */
+export function locationOf(
+  { status, headers }: { status: number; headers: IncomingHttpHeaders },
+  prefix: string,
+  path: string,
+): string | undefined {
   if (typeof headers.location !== 'string') return undefined;
   const location = outerLocation(headers.location, prefix, path);
   if (location === undefined && status >= 300 && status < 400) {

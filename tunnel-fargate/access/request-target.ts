@@ -17,6 +17,9 @@ export const maxTargetBytes = 8_192;
 
 const doors: ReadonlySet<string> = new Set(['api', 'apis', 'version', 'openapi']);
 
+/** The one gRPC method that Guardian passes on, by this path only (guardian.md §3). */
+const grpcMethod = 'goldmane.Statistics/List';
+
 /**
  * Takes `/clusters/{clusterId}/…` apart.
  *
@@ -41,9 +44,8 @@ export function parseTarget(target: string): RequestTarget {
   const trailing = rawPath.length > 1 && rawPath.endsWith('/');
   const segments = (trailing ? rawPath.slice(1, -1) : rawPath.slice(1)).split('/').map(decodeSegment);
   const [first, clusterId, ...inner] = segments;
-  if (first !== 'clusters' || clusterId === undefined || !doors.has(inner[0] ?? '')) {
-    throw new Problem('NOT_FOUND');
-  }
+  const isOurs = doors.has(inner[0] ?? '') || (inner.join('/') === grpcMethod && !trailing && query === '');
+  if (first !== 'clusters' || clusterId === undefined || !isOurs) throw new Problem('NOT_FOUND');
   const path = `/${inner.map(encodeSegment).join('/')}${trailing ? '/' : ''}`;
   return { clusterId, segments: inner, path, query };
 }

@@ -1,34 +1,23 @@
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { fingerprint } from '../../core/certificate/fingerprint.ts';
 import { Problem } from '../../core/problem/problem.ts';
-import { YamuxError } from '../yamux/error.ts';
-import type { YamuxSession } from '../yamux/session.ts';
-import { type Identity, validityOf } from './identity.ts';
+import { brokenConnection, openPinnedTls, type PinnedTlsOptions } from './pinned-tls.ts';
 
-type Options = {
-  readonly session: Pick<YamuxSession, 'open'>;
-  /** The certificate that must be presented inside: the tunnel's own (guardian.md §2.3). */
-  readonly pin: Pick<Identity, 'fingerprint'>;
-  /** Epoch milliseconds. */
-  readonly now: () => number;
-  readonly timeoutMs: number;
-};
-
-/** What a stalled reader may leave in our memory per request, bytes. */
-export const requestWindow = 524_288;
+/**
+ * What a stalled reader may leave in our memory per request, bytes: the HTTP/2 window of one answer. Small enough that
+ * a connection full of stalled readers holds 62.5 MiB; one answer moves at most this per round trip, which is what
+ * Guardian's own windows allow the other way (guardian.md §2.2).
+ */
+export const requestWindow = 262_144;
 /** Requests on one connection; Go announces the same. */
 export const maxRequests = 250;
 
 /**
- * A new HTTP/2 connection into the cluster: yamux stream, TLS with us as client, h2. Guardian serves with its client
- * certificate, so the usual verification cannot hold; instead the certificate is compared with the tunnel's, and its
- * dates are checked, before the first byte of ours (design.md 6). Rejects with Problem CLUSTER_NOT_CONNECTED,
- * BAD_GATEWAY or TIMEOUT.
+ * A new HTTP/2 connection into the cluster: yamux stream, pinned TLS with us as client, h2. Rejects with Problem
+ * CLUSTER_NOT_CONNECTED, BAD_GATEWAY or TIMEOUT.
  */
-export async function openInnerConnection(options: Options): Promise<ClientHttp2Session> {
-  const socket = await openPinnedTls(options);
-  if (socket.destroyed) throw broken(socket.errored);
+export async function openInnerConnection(options: PinnedTlsOptions): Promise<ClientHttp2Session> {
+  const { socket } = await openPinnedTls(options, 'h2');
+  if (socket.destroyed) throw brokenConnection(socket.errored);
   const connection = connectHttp2('https://kubernetes.default.svc', {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: requestWindow },
@@ -36,8 +25,9 @@ export async function openInnerConnection(options: Options): Promise<ClientHttp2
     // and 250 stalled uploads must not make the next request fail.
     maxSessionMemory: 64,
   });
-  // Streams are held back one by one by their own windows; the connection's must not be what they share.
-  connection.once('connect', () => connection.setLocalWindowSize(8 * requestWindow));
+  // Room for the windows of all requests at once: were it less, a few stalled readers would use it up, and the other
+  // requests on this connection would wait for them.
+  connection.once('connect', () => connection.setLocalWindowSize(maxRequests * requestWindow));
   await settingsOf(connection, options.timeoutMs);
   return connection;
 }
@@ -57,73 +47,7 @@ function settingsOf(connection: ClientHttp2Session, timeoutMs: number): Promise<
     connection.on('error', (error: Error) => void (failure ??= error));
     connection.once('close', () => {
       clearTimeout(timer);
-      reject(broken(failure));
+      reject(brokenConnection(failure));
     });
   });
 }
-
-function openPinnedTls({ session, pin, now, timeoutMs }: Options): Promise<TLSSocket> {
-  const stream = openStream(session);
-  const socket = connectTls({
-    socket: stream,
-    ALPNProtocols: ['h2'],
-    rejectUnauthorized: false,
-    minVersion: 'TLSv1.2',
-  });
-  return new Promise((resolve, reject) => {
-    const fail = (problem: Problem) => {
-      clearTimeout(timer);
-      reject(problem);
-      socket.destroy();
-      stream.destroy();
-    };
-    const timer = setTimeout(
-      () => fail(new Problem('TIMEOUT', 'The cluster did not answer the inner TLS handshake.')),
-      timeoutMs,
-    );
-    // Never taken off: TLS over a stream passes the stream's error on even when it was destroyed before (Node 24.21),
-    // and an error that nobody takes ends the process and with it everybody's tunnels.
-    socket.on('error', (cause) => fail(broken(cause)));
-    socket.once('close', () => fail(broken(undefined)));
-    socket.once('secureConnect', () => {
-      const complaint = complaintAbout(socket, pin, now());
-      if (complaint) {
-        fail(new Problem('BAD_GATEWAY', complaint));
-        return;
-      }
-      clearTimeout(timer);
-      resolve(socket);
-    });
-  });
-}
-
-function openStream(session: Options['session']) {
-  try {
-    const stream = session.open();
-    // TLS listens for as long as it lives; the stream may outlive it by its close timeout.
-    stream.on('error', () => undefined);
-    return stream;
-  } catch (cause) {
-    throw cause instanceof YamuxError && cause.code === 'SESSION_CLOSED'
-      ? new Problem('CLUSTER_NOT_CONNECTED', undefined, { cause })
-      : new Problem('BAD_GATEWAY', 'The tunnel takes no further streams.', { cause });
-  }
-}
-
-function complaintAbout(socket: TLSSocket, pin: Options['pin'], time: number): string | undefined {
-  const certificate = socket.getPeerX509Certificate();
-  if (!certificate || fingerprint(certificate.raw) !== pin.fingerprint) {
-    return 'The cluster presented another certificate inside the tunnel than outside.';
-  }
-  const { notBefore, notAfter } = validityOf(certificate);
-  if (time < notBefore || time > notAfter) return 'The certificate of the cluster is not valid now.';
-  return socket.alpnProtocol === 'h2' ? undefined : 'The cluster does not speak HTTP/2.';
-}
-
-const sessionGone = (cause: unknown): boolean =>
-  cause instanceof YamuxError && (cause.code === 'SESSION_CLOSED' || cause.code === 'SESSION_DESTROYED');
-
-const broken = (cause: unknown): Problem =>
-  sessionGone(cause)
-    ? new Problem('CLUSTER_NOT_CONNECTED', undefined, { cause })
-    : new Problem('BAD_GATEWAY', 'The connection to the cluster broke before it was ready.', { cause });

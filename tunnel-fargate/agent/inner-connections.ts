@@ -1,4 +1,4 @@
-import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import { type ClientHttp2Session, type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { Problem } from '../../core/problem/problem.ts';
 import type { ClusterRequestOptions } from './cluster-link.ts';
 import { maxRequests } from './inner-connection.ts';
@@ -52,7 +52,9 @@ export class InnerConnections {
   /** No more requests; what runs is reset. */
   close(): void {
     this.#closed = true;
-    for (const { session } of this.#connections) session.destroy();
+    // Without error and code (Node takes no code alone) an answer that is cut off would look as if it were complete.
+    const closed = new Error('the tunnel was closed');
+    for (const { session } of this.#connections) session.destroy(closed, constants.NGHTTP2_CANCEL);
     this.#connections.clear();
   }
 
@@ -85,11 +87,11 @@ export class InnerConnections {
 function start(
   connection: Connection,
   headers: OutgoingHttpHeaders,
-  { endStream, signal }: ClusterRequestOptions,
+  { endStream, waitForTrailers = false, signal }: ClusterRequestOptions,
 ): ClientHttp2Stream | undefined {
   let stream;
   try {
-    stream = connection.session.request(headers, { endStream, ...(signal ? { signal } : {}) });
+    stream = connection.session.request(headers, { endStream, waitForTrailers, ...(signal ? { signal } : {}) });
   } catch (error) {
     if (connection.session.closed || connection.session.destroyed) return undefined;
     throw error;
