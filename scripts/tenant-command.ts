@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import * as z from 'zod';
+import { roles } from '../core/credential/scope.ts';
 
 /** Its name in AWS, as lib/operator.ts gives it. */
 const operatorFunction = 'cattery-operator';
@@ -28,6 +29,16 @@ const answer = z.object({
   expiresAt: z.string(),
 });
 
+const memberAnswer = z.object({
+  tenantId: z.string(),
+  name: z.string(),
+  subject: z.string().optional(),
+  email: z.string().optional(),
+  role: z.string().optional(),
+  expiresAt: z.string().optional(),
+  removed: z.object({ membership: z.boolean(), invitation: z.boolean() }).optional(),
+});
+
 const targetHelp = `
 Where the operator function is:
   in AWS      the function cattery-operator of AWS_REGION's account (--function names another),
@@ -37,11 +48,15 @@ Where the operator function is:
 Exit codes: 0 done, 1 failed, 2 wrong command line.
 `;
 
-/** `npm run tenant -- …`: makes tenants and owners' keys by way of the operator function. */
+type TargetOptions = { local?: true; data: string; function: string; output: 'text' | 'json' };
+
+const subjectHelp = '`sub` of their tokens: what follows `user:` in GET /v1/me, logs and audit records';
+
+/** `npm run tenant -- …`: makes tenants and owners' keys, and looks after members, by way of the operator function. */
 export async function tenantCommand(argv: readonly string[], io: Surroundings): Promise<ExitCode> {
   const program = new Command('npm run tenant --')
     .description(
-      "Makes tenants, and one-day API keys of their owners. Only who may invoke the operator's function can.",
+      "Makes tenants and one-day API keys of their owners, invites and removes members. Only who may invoke the operator's function can.",
     )
     .addHelpText('after', targetHelp)
     .exitOverride()
@@ -64,14 +79,17 @@ export async function tenantCommand(argv: readonly string[], io: Surroundings): 
         new Option('-o, --output <format>', 'how to answer').choices(['text', 'json']).default('text'),
       );
 
+  const invoke = async (command: Command, event: object) => {
+    const options = command.opts<TargetOptions>();
+    return { answer: await io.invoke(targetOf(options), event), format: options.output };
+  };
   const act = async (command: Command, event: object): Promise<void> => {
-    const options = command.opts<{
-      local?: true;
-      data: string;
-      function: string;
-      output: 'text' | 'json';
-    }>();
-    io.out(shown(answer.parse(await io.invoke(targetOf(options), event)), options.output));
+    const { answer: made, format } = await invoke(command, event);
+    io.out(shown(answer.parse(made), format));
+  };
+  const actOnMember = async (command: Command, event: object): Promise<void> => {
+    const { answer: done, format } = await invoke(command, event);
+    io.out(shownMember(memberAnswer.parse(done), format));
   };
 
   withTarget(program.command('create'))
@@ -98,6 +116,54 @@ export async function tenantCommand(argv: readonly string[], io: Surroundings): 
       act(command, { action: 'owner-key', name }),
     );
 
+  const role = () =>
+    new Option('--role <role>', 'what they may do (docs/access.md)').choices(roles).makeOptionMandatory();
+
+  withTarget(program.command('invite-member'))
+    .description(
+      'invite somebody: their first sign-in makes them a member; again: with the new role, for 30 days more',
+    )
+    .argument('<name>', 'the tenant')
+    .requiredOption('--email <address>', 'as the issuer verifies it')
+    .addOption(role())
+    .addHelpText(
+      'after',
+      '\nExample:\n  npm run tenant -- invite-member team-blue --email ann@example.com --role viewer --local\n',
+    )
+    .action((name: string, { email, role: as }: { email: string; role: string }, command: Command) =>
+      actOnMember(command, { action: 'invite-member', name, email, role: as }),
+    );
+
+  withTarget(program.command('set-member-role'))
+    .description('give a member another role; what they have open is judged by it within 5 s')
+    .argument('<name>', 'the tenant')
+    .requiredOption('--subject <sub>', subjectHelp)
+    .addOption(role())
+    .action((name: string, { subject, role: as }: { subject: string; role: string }, command: Command) =>
+      actOnMember(command, { action: 'set-member-role', name, subject, role: as }),
+    );
+
+  withTarget(program.command('remove-member'))
+    .description('remove a member, or take back an invitation; what a member has open ends within 5 s')
+    .argument('<name>', 'the tenant')
+    .option('--subject <sub>', subjectHelp)
+    .option('--email <address>', 'of an invitation that nobody has taken up')
+    .addHelpText(
+      'after',
+      '\nWho has signed in is known by subject only. API keys belong to the tenant and stay: delete those that\n' +
+        'a removed member may know.\n',
+    )
+    .action((name: string, { subject, email }: { subject?: string; email?: string }, command: Command) => {
+      if (subject === undefined && email === undefined) {
+        command.error('error: name a --subject, an --email, or both');
+      }
+      const who = {
+        ...(subject === undefined ? {} : { subject }),
+        ...(email === undefined ? {} : { email }),
+      };
+      return actOnMember(command, { action: 'remove-member', name, ...who });
+    });
+
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return 0;
@@ -117,4 +183,19 @@ function targetOf(options: { local?: true; data: string; function: string }): Op
 function shown(made: z.infer<typeof answer>, format: 'text' | 'json'): string {
   if (format === 'json') return `${JSON.stringify(made)}\n`;
   return `tenant   ${made.name} (${made.tenantId})\nAPI key  ${made.apiKey}\n         shown once; an owner's, until ${made.expiresAt}\n`;
+}
+
+function shownMember(done: z.infer<typeof memberAnswer>, format: 'text' | 'json'): string {
+  if (format === 'json') return `${JSON.stringify(done)}\n`;
+  const { name, tenantId, subject, email, role, expiresAt, removed } = done;
+  const lines = [
+    `tenant   ${name} (${tenantId})`,
+    ...(subject === undefined ? [] : [`subject  ${subject}`]),
+    ...(email === undefined ? [] : [`address  ${email}`]),
+    ...(role === undefined ? [] : [`role     ${role}`]),
+    ...(expiresAt === undefined ? [] : [`invited  until ${expiresAt}`]),
+    ...(removed?.membership === true ? ['removed  the membership'] : []),
+    ...(removed?.invitation === true ? ['removed  the invitation'] : []),
+  ];
+  return `${lines.join('\n')}\n`;
 }

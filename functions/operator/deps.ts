@@ -16,6 +16,8 @@ export type Dependencies = {
   readonly names: TenantNameRepository;
   readonly tenants: TenantRepository;
   readonly identities: IdentityRepository;
+  /** OIDC issuer of the users, exactly as in `iss`. */
+  readonly issuer: string;
   /** Epoch milliseconds. */
   readonly now: () => number;
   readonly random: RandomBytes;
@@ -41,6 +43,7 @@ export const dependencies = (env: Environment): Dependencies => ({
       identities: env.IDENTITIES_TABLE,
     },
   ),
+  issuer: env.OIDC_ISSUER,
   now: Date.now,
   random: randomBytes,
 });

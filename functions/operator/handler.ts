@@ -1,4 +1,4 @@
-/** Triggered by `npm run tenant` (an IAM-authorised invocation); makes tenants, invitations and one-day owner's keys. */
+/** Triggered by `npm run tenant` (an IAM-authorised invocation); makes tenants and one-day owner's keys, invites and removes members. */
 import { dependencies } from './deps.ts';
 import { environment } from './env.ts';
 import { operate } from './operate.ts';

@@ -46,6 +46,31 @@ describe('npm run tenant', () => {
   });
 
   test.each([
+    [
+      'invite-member blue --email a@x.org --role viewer',
+      { action: 'invite-member', name: 'blue', email: 'a@x.org', role: 'viewer' },
+    ],
+    [
+      'set-member-role blue --subject s-1 --role editor',
+      { action: 'set-member-role', name: 'blue', subject: 's-1', role: 'editor' },
+    ],
+    ['remove-member blue --subject s-1', { action: 'remove-member', name: 'blue', subject: 's-1' }],
+    ['remove-member blue --email a@x.org', { action: 'remove-member', name: 'blue', email: 'a@x.org' }],
+  ])('%s asks the function for that, and says what was done', async (line, event) => {
+    const { action: _, ...done } = { ...event, tenantId: 't-x' };
+    const removed = { membership: true, invitation: true };
+    const { code, out, invoked } = await run(`${line} --local`, () => ({ ...done, removed }));
+    expect(code).toBe(0);
+    expect(invoked).toEqual([{ target: { kind: 'laptop', dataDirectory: '.local' }, event }]);
+    for (const value of Object.values(done)) expect(out).toContain(value);
+    expect(out).toMatch(/removed {2}the membership\nremoved {2}the invitation\n$/);
+  });
+
+  test.each([
+    'invite-member blue --email a@x.org --local',
+    'invite-member blue --email a@x.org --role king --local',
+    'set-member-role blue --role viewer --local',
+    'remove-member blue --local',
     'create blue --local',
     'create --owner a@example.com --local',
     'create blue --owner a@example.com --local --function op',

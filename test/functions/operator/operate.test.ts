@@ -6,6 +6,7 @@ import { newTenantId, tenantIdPattern } from '../../../core/tenant/identifier.ts
 import { tenantPartition } from '../../../core/tenant/tenant-partition.ts';
 import { type Dependencies, stores } from '../../../functions/operator/deps.ts';
 import { operate } from '../../../functions/operator/operate.ts';
+import { tenantAnswer } from '../../../functions/operator/operator-request.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 import { randomBytes } from 'node:crypto';
 
@@ -16,12 +17,17 @@ describe('the operator function', () => {
   let deps: Dependencies;
   beforeAll(async () => {
     engine = await startEngine();
-    deps = { ...stores(engine.dynamo, engine.access, engine.tables), now: () => now, random: randomBytes };
+    deps = {
+      ...stores(engine.dynamo, engine.access, engine.tables),
+      issuer: 'https://issuer.example',
+      now: () => now,
+      random: randomBytes,
+    };
   });
   afterAll(() => engine.close());
 
-  const create = (name: string, ownerEmail = `${name}@example.com`) =>
-    operate(deps, { action: 'create-tenant', name, ownerEmail });
+  const create = async (name: string, ownerEmail = `${name}@example.com`) =>
+    tenantAnswer.parse(await operate(deps, { action: 'create-tenant', name, ownerEmail }));
   const tenantItem = async (tenantId: string) =>
     (
       await engine.dynamo.send(
@@ -69,7 +75,7 @@ describe('the operator function', () => {
     const second = await create('again');
     expect(second.tenantId).toBe(first.tenantId);
     expect(second.apiKey).not.toBe(first.apiKey);
-    const key = await operate(deps, { action: 'owner-key', name: 'again' });
+    const key = tenantAnswer.parse(await operate(deps, { action: 'owner-key', name: 'again' }));
     expect(key.tenantId).toBe(first.tenantId);
     expect(new Set([first.apiKey, second.apiKey, key.apiKey]).size).toBe(3);
   });
@@ -101,6 +107,99 @@ describe('the operator function', () => {
     expect((await create('taker', 'own@example.com')).name).toBe('taker');
   });
 
+  describe('members', () => {
+    const email = 'member@example.com';
+    const issuer = 'https://issuer.example';
+    const signIn = (subject: string, address = email) =>
+      deps.identities.bindInvitation({ issuer, subject, email: address }, now);
+
+    test('are invited with a role, get it when they first sign in, and lose all when they are removed', async () => {
+      const { tenantId } = await create('crew');
+      expect(await operate(deps, { action: 'invite-member', name: 'crew', email, role: 'viewer' })).toEqual({
+        tenantId,
+        name: 'crew',
+        email,
+        role: 'viewer',
+        expiresAt: '2026-12-23T08:00:00.000Z',
+      });
+      expect(await signIn('ann')).toMatchObject({ tenantId, roles: ['viewer'] });
+      await operate(deps, { action: 'set-member-role', name: 'crew', subject: 'ann', role: 'editor' });
+      expect(await deps.identities.findMembership(issuer, 'ann')).toMatchObject({ roles: ['editor'] });
+      expect(await operate(deps, { action: 'remove-member', name: 'crew', subject: 'ann' })).toEqual({
+        tenantId,
+        name: 'crew',
+        subject: 'ann',
+        removed: { membership: true, invitation: false },
+      });
+      expect(await deps.identities.findMembership(issuer, 'ann')).toBeUndefined();
+      expect(await signIn('ann')).toBeUndefined();
+    });
+
+    test('that have not signed in yet lose their invitation by its address, in any case', async () => {
+      await create('open-house');
+      await operate(deps, {
+        action: 'invite-member',
+        name: 'open-house',
+        email: 'Late@Example.com',
+        role: 'viewer',
+      });
+      const removed = await operate(deps, {
+        action: 'remove-member',
+        name: 'open-house',
+        email: 'late@example.com',
+      });
+      expect(removed).toMatchObject({ removed: { membership: false, invitation: true } });
+      expect(await signIn('late', 'late@example.com')).toBeUndefined();
+    });
+
+    test('invited again have the new role', async () => {
+      await create('twice');
+      for (const role of ['owner', 'member']) {
+        await operate(deps, { action: 'invite-member', name: 'twice', email: 'twice@x.org', role });
+      }
+      expect(await signIn('twice', 'twice@x.org')).toMatchObject({ roles: ['member'] });
+    });
+
+    test('of one tenant are nobody to another: MEMBER_NOT_FOUND, and they stay', async () => {
+      await create('theirs', 'boss@theirs.example');
+      await create('mine', 'boss@mine.example');
+      await signIn('boss', 'boss@theirs.example');
+      const steps = [
+        { action: 'remove-member', name: 'mine', subject: 'boss' },
+        { action: 'set-member-role', name: 'mine', subject: 'boss', role: 'viewer' },
+        { action: 'remove-member', name: 'theirs', email: 'boss@mine.example' },
+      ];
+      for (const step of steps)
+        await expect(operate(deps, step)).rejects.toMatchObject({ code: 'MEMBER_NOT_FOUND' });
+      expect(await deps.identities.findMembership(issuer, 'boss')).toMatchObject({ roles: ['owner'] });
+      expect(await signIn('other', 'boss@mine.example')).toMatchObject({ roles: ['owner'] });
+    });
+
+    test.each(['invite-member', 'set-member-role', 'remove-member'])(
+      '%s asks for a tenant that is there: TENANT_NOT_FOUND',
+      async (action) => {
+        const wanted = {
+          'invite-member': { email, role: 'viewer' },
+          'set-member-role': { subject: 's', role: 'viewer' },
+          'remove-member': { subject: 's' },
+        }[action];
+        await expect(operate(deps, { action, name: 'nowhere', ...wanted })).rejects.toMatchObject({
+          code: 'TENANT_NOT_FOUND',
+        });
+      },
+    );
+
+    test('cost what their documentation says', async () => {
+      await create('counted');
+      const units = (event: object) => engine.units(() => operate(deps, { name: 'counted', ...event }));
+      const one = { read: 1, write: 1 };
+      expect(await units({ action: 'invite-member', email: 'c@x.org', role: 'viewer' })).toEqual(one);
+      await signIn('counted', 'c@x.org');
+      expect(await units({ action: 'set-member-role', subject: 'counted', role: 'editor' })).toEqual(one);
+      expect(await units({ action: 'remove-member', subject: 'counted' })).toEqual(one);
+    });
+  });
+
   test('gives no key to a tenant that is not there: TENANT_NOT_FOUND', async () => {
     await expect(operate(deps, { action: 'owner-key', name: 'nobody' })).rejects.toMatchObject({
       code: 'TENANT_NOT_FOUND',
@@ -118,6 +217,11 @@ describe('the operator function', () => {
     [{ action: 'create-tenant', name: 'a#b', ownerEmail: 'a@example.com' }],
     [{ action: 'create-tenant', name: 'a', ownerEmail: 'nobody' }],
     [{ action: 'owner-key', name: 'a', tenantId: newTenantId() }],
+    [{ action: 'invite-member', name: 'a', email: 'a@example.com', role: 'king' }],
+    [{ action: 'invite-member', name: 'a', role: 'viewer' }],
+    [{ action: 'set-member-role', name: 'a', role: 'viewer' }],
+    [{ action: 'remove-member', name: 'a' }],
+    [{ action: 'remove-member', name: 'a', subject: '' }],
   ])('refuses %j with INVALID_REQUEST and writes nothing', async (event) => {
     const units = await engine.units(async () => {
       await expect(operate(deps, event)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
