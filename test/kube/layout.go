@@ -40,7 +40,7 @@ func newLayout(dir string, forward int) (*layout, error) {
 		"admin.kubeconfig": l.kubeconfig(),
 		"egress.yaml":      l.egressConfiguration(),
 		"kwok.yaml":        l.kwokConfiguration(),
-		"pod.log":          "the first line\nthe second line\n",
+		"pod.log":          "2026-11-23T00:00:00.000000000Z stdout F the first line\n",
 	} {
 		if err := os.WriteFile(l.file(name), []byte(text), 0o600); err != nil {
 			return nil, err

@@ -1,20 +1,26 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import type { ClusterLink } from '../agent/cluster-link.ts';
+import type { AuditEntry, AuditTrail } from '../audit/audit-trail.ts';
 import type { Router } from '../directory/router.ts';
+import type { Admission, TenantUsage } from '../limits/tenant-usage.ts';
 import type { Authentication } from './authentication.ts';
-import { assertReachesClusters, authorise } from './authorisation.ts';
+import type { Authorisation } from './authorisation.ts';
 import { RefusedStream } from './cluster-answer.ts';
 import type { ClusterLookup } from './cluster-lookup.ts';
 import type { Discovery } from './discovery.ts';
 import { aggregatedMediaType, aggregatedText, wantedAggregate } from './discovery-document.ts';
 import type { Exchange } from './exchange.ts';
+import type { GuardianRights } from './guardian-rights.ts';
+import { impersonatedIdentity } from './impersonation.ts';
 import { versionInfo } from './kubernetes-version.ts';
 import { openApiDocument, openApiIndex } from './openapi.ts';
 import { answerDocument, answerJson, assertReads, notAllowed } from './own-documents.ts';
-import { proxy, type ProxiedAnswer } from './proxy.ts';
+import { proxy, type ProxiedAnswer, type StillnessLimits } from './proxy.ts';
 import {
+  changes,
   isEndless,
   isLongRunning,
   type Method,
@@ -22,23 +28,34 @@ import {
   requestAttributes,
   type RequestAttributes,
 } from './request-attributes.ts';
-import { parseTarget, type RequestTarget } from './request-target.ts';
+import { factsOf } from './request-record.ts';
+import { olderOpenApiV2, parseTarget, type RequestTarget } from './request-target.ts';
+import { assertCallable, isStatistics, statisticsAttributes } from './statistics.ts';
+import type { RefusedUpgrades } from './refused-upgrades.ts';
+import { upgrade } from './upgrade.ts';
 import { maxReviewBytes, review, type ReviewKind, reviewKind } from './self-subject-review.ts';
 
 export type AccessDependencies = {
   readonly authenticate: Authentication;
   readonly findCluster: ClusterLookup;
+  readonly authorisation: Authorisation;
+  readonly guardianRights: GuardianRights;
   readonly router: Router;
   readonly discovery: Discovery;
+  readonly refusedUpgrades: RefusedUpgrades;
+  readonly limits: Pick<TenantUsage, 'admitRequest'>;
+  readonly audit: Pick<AuditTrail, 'admit' | 'assertTakesChanges' | 'countRefusal'>;
   /** How long a request waits for a cluster that is reconnecting, ms. */
   readonly routeWaitMs: number;
   /** How long a cluster may take to begin an answer, ms. */
   readonly answerTimeoutMs: number;
   /** How long a body that we read ourselves may take, ms. */
   readonly bodyTimeoutMs: number;
+  /** How long other bodies may stand still, except those of what may rightly be silent. */
+  readonly still: StillnessLimits;
 };
 
-/** What a request turned out to be, filled in as it is found out: for the log, and for the end of a drain. */
+/** What a request turned out to be, filled in as it is found out: for the log, the audit trail, and the end of a drain. */
 export type Finding = {
   caller?: Caller;
   cluster?: ClusterRecord;
@@ -46,6 +63,15 @@ export type Finding = {
   /** Its answer does not end by itself; see {@link isEndless}. */
   endless?: boolean;
   streamed?: ProxiedAnswer;
+  /** The ID of the cluster that it names, whosever that is. */
+  asked?: string;
+  /** Its place within its tenant's limits, and its room in its tenant's audit trail. */
+  admission?: Admission;
+  record?: AuditEntry;
+  /** Set when it is let in: judges it again, for its caller as they are now. Rejects with Problem. */
+  reauthorise?: (caller: Caller) => Promise<void> | void;
+  /** It was ended because the right to it is gone. */
+  revoked?: boolean;
 };
 
 /** Request heads beyond this many bytes are refused; the transports let a little more through, so that we can say so. */
@@ -68,23 +94,46 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   const target = parseTarget(exchange.target);
   const caller = await deps.authenticate(exchange.valuesOf('authorization'));
   finding.caller = caller;
-  assertReachesClusters(caller);
+  finding.asked = target.clusterId;
+  admit(exchange, deps, finding, caller);
+  await deps.authorisation.assertReachesClusters(caller);
   const cluster = await deps.findCluster(caller.tenantId, target.clusterId);
   finding.cluster = cluster;
-  const attributes = requestAttributes(methodOf(exchange), target.segments, target.query);
+  const attributes = isStatistics(target)
+    ? statisticsAttributes()
+    : requestAttributes(methodOf(exchange), target.segments, target.query);
   finding.attributes = attributes;
   finding.endless = isEndless(attributes, target.query);
 
   const asked = reviewKind(attributes);
-  if (asked) return answerReview(exchange, deps, caller, asked);
-  authorise(caller, attributes);
-  if (exchange.wantsUpgrade) throw new Problem('UPGRADE_NOT_SUPPORTED');
+  if (asked) {
+    finding.reauthorise = (fresh) => deps.authorisation.assertReachesClusters(fresh);
+    return answerReview(exchange, deps, { caller, cluster }, asked);
+  }
+  await deps.authorisation.authorise(caller, cluster, attributes);
+  if (changes(attributes)) deps.audit.assertTakesChanges(caller.tenantId);
+  finding.reauthorise = async (fresh) => {
+    await deps.authorisation.authorise(fresh, cluster, attributes);
+    assertSameIdentity(cluster, caller, fresh);
+  };
+  // What may go on for hours is on record from its start.
+  if (finding.endless || exchange.wantsUpgrade) finding.record?.open(factsOf(exchange, finding));
+  if (changes(attributes) && attributes.isResource && cluster.impersonation !== true) {
+    const link = await linkTo(cluster, caller, deps, exchange.gone);
+    await deps.guardianRights.assertGranted(link, attributes);
+  }
+  if (exchange.wantsUpgrade) return switchOver(exchange, target, deps, finding, { caller, cluster, attributes });
 
+  if (isStatistics(target)) {
+    assertCallable(exchange);
+    return passThrough(exchange, target, deps, finding, { caller, cluster, attributes });
+  }
   const [door = '', ...rest] = target.segments;
   if (door === 'version') {
     answerVersion(exchange, rest, cluster);
     return;
   }
+  if (door === olderOpenApiV2) throw noOpenApiV2();
   if (door === 'openapi') return answerOpenApi(exchange, rest, deps, { cluster, caller });
   const aggregate =
     rest.length === 0 && attributes.verb === 'get' ? wantedAggregate(exchange.headers.accept) : undefined;
@@ -93,6 +142,33 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   const { core, groups } = await deps.discovery.of(await linkTo(cluster, caller, deps, exchange.gone));
   const text = aggregatedText(door === 'api' ? core : groups, aggregate);
   answerDocument(exchange, text, { 'content-type': aggregatedMediaType(aggregate) });
+}
+
+/** What runs in the cluster under a name of ours ends when it would be another: with fewer groups, say. */
+function assertSameIdentity(cluster: ClusterRecord, before: Caller, fresh: Caller): void {
+  const [was, is] = [impersonatedIdentity(cluster, before), impersonatedIdentity(cluster, fresh)];
+  if (!isDeepStrictEqual(was, is)) {
+    throw new Problem('ACCESS_DENIED', `${fresh.principal} is known to the cluster with other groups by now.`);
+  }
+}
+
+/** Counts the request against its tenant's limits and makes room for its record. @throws Problem TOO_MANY_REQUESTS, AUDIT_UNAVAILABLE */
+function admit(
+  { traffic }: Exchange,
+  { limits, audit }: AccessDependencies,
+  finding: Finding,
+  { tenantId }: Caller,
+): void {
+  let admission: Admission;
+  try {
+    admission = limits.admitRequest(tenantId);
+  } catch (error) {
+    if (error instanceof Problem) audit.countRefusal(tenantId, error.code);
+    throw error;
+  }
+  finding.admission = admission;
+  traffic.watch((bytes) => admission.moved(bytes));
+  finding.record = audit.admit(tenantId);
 }
 
 async function passThrough(
@@ -108,6 +184,8 @@ async function passThrough(
     path: path + target.query,
     prefix: `/clusters/${cluster.clusterId}`,
     timeoutMs: isLongRunning(attributes) ? undefined : deps.answerTimeoutMs,
+    still: isLongRunning(attributes) ? undefined : deps.still,
+    identity: impersonatedIdentity(cluster, caller),
   };
   const send = async () => proxy(exchange, await linkTo(cluster, caller, deps, exchange.gone), request);
   const refused = (error: unknown): never => {
@@ -121,6 +199,26 @@ async function passThrough(
     )
     .catch(refused);
   if (changesWhatIsServed(attributes)) deps.discovery.changed(cluster.clusterId);
+  await finding.streamed.done;
+}
+
+/** An upgraded connection ends in a drain as a watch does, and is judged again for as long as it lives. */
+async function switchOver(
+  exchange: Exchange,
+  target: RequestTarget,
+  deps: AccessDependencies,
+  finding: Finding,
+  { caller, cluster, attributes }: { caller: Caller; cluster: ClusterRecord; attributes: RequestAttributes },
+): Promise<void> {
+  finding.endless = true;
+  finding.streamed = await upgrade(exchange, () => linkTo(cluster, caller, deps, exchange.gone), {
+    target,
+    subresource: attributes.subresource,
+    timeoutMs: deps.answerTimeoutMs,
+    identity: impersonatedIdentity(cluster, caller),
+    principal: `${caller.tenantId} ${caller.principal}`,
+    refused: deps.refusedUpgrades,
+  });
   await finding.streamed.done;
 }
 
@@ -154,18 +252,19 @@ function answerVersion(exchange: Exchange, rest: readonly string[], { facts }: C
   answerJson(exchange, 200, JSON.stringify(versionInfo(facts.kubernetesVersion)));
 }
 
+const noOpenApiV2 = (): Problem =>
+  new Problem(
+    'NOT_OFFERED',
+    'There is no /openapi/v2 through the tunnel: use kubectl 1.29 or later, or --validate=false.',
+  );
+
 async function answerOpenApi(
   exchange: Exchange,
   [format, ...name]: readonly string[],
   deps: AccessDependencies,
   { cluster, caller }: { cluster: ClusterRecord; caller: Caller },
 ): Promise<void> {
-  if (format === 'v2') {
-    throw new Problem(
-      'NOT_FOUND',
-      'There is no /openapi/v2 through the tunnel: use kubectl 1.29 or later, or --validate=false.',
-    );
-  }
+  if (format === 'v2') throw noOpenApiV2();
   if (format !== 'v3') throw new Problem('NOT_FOUND');
   assertReads(exchange);
   const { core, groups } = await deps.discovery.of(await linkTo(cluster, caller, deps, exchange.gone));
@@ -177,19 +276,23 @@ async function answerOpenApi(
 
 async function answerReview(
   exchange: Exchange,
-  { bodyTimeoutMs: timeoutMs }: AccessDependencies,
-  caller: Caller,
+  { bodyTimeoutMs: timeoutMs, authorisation }: AccessDependencies,
+  { caller, cluster }: { caller: Caller; cluster: ClusterRecord },
   kind: ReviewKind,
 ): Promise<void> {
   const bytes = await exchange.readBody({ maxBytes: maxReviewBytes, timeoutMs });
   const contentType = exchange.headers['content-type'];
-  answerJson(exchange, 201, JSON.stringify(review(kind, caller, { contentType, bytes })));
+  const reviewed = {
+    caller,
+    allowances: kind === 'SelfSubjectReview' ? [] : await authorisation.allowances(caller, cluster),
+    identity: impersonatedIdentity(cluster, caller),
+  };
+  answerJson(exchange, 201, JSON.stringify(review(kind, reviewed, { contentType, bytes })));
 }
 
 /** Kinds are added and removed by these two. */
 const changesWhatIsServed = ({ verb, resource }: RequestAttributes): boolean =>
-  !['get', 'list', 'watch'].includes(verb) &&
-  (resource === 'customresourcedefinitions' || resource === 'apiservices');
+  changes({ verb }) && (resource === 'customresourcedefinitions' || resource === 'apiservices');
 
 function methodOf({ method }: Exchange): Method {
   const known = methods.find((candidate) => candidate === method);

@@ -93,13 +93,19 @@ export function failureAnswer(
   const retryAfterSeconds = Number(headers['Retry-After'] ?? 0);
   // 429 it repeats rightly: API servers answer so themselves.
   if (problem.status !== 429) delete headers['Retry-After'];
+  const message = `${problem.message} [${problem.code}, request ${requestId}]`;
+  if (problem.code === 'NOT_OFFERED') {
+    // Documents of the API client-go reads raw: of an error it then shows the text, and only where it is one.
+    headers['Content-Type'] = 'text/plain; charset=utf-8';
+    return { status: problem.status, headers, body: message };
+  }
   headers['Content-Type'] = 'application/json';
   const status = {
     kind: 'Status',
     apiVersion: 'v1',
     metadata: {},
     status: 'Failure',
-    message: `${problem.message} [${problem.code}, request ${requestId}]`,
+    message,
     reason: reasons[problem.status] ?? 'Unknown',
     details: {
       causes: [

@@ -15,7 +15,9 @@ export type RequestTarget = {
 /** Longest request target, in bytes; Kubernetes clients stay far below it. */
 export const maxTargetBytes = 8_192;
 
-const doors: ReadonlySet<string> = new Set(['api', 'apis', 'version', 'openapi']);
+/** What kubectl asks for where it was refused `/openapi/v2`; it shows the answer to this. */
+export const olderOpenApiV2 = 'swagger-2.0.0.pb-v1';
+const doors: ReadonlySet<string> = new Set(['api', 'apis', 'version', 'openapi', olderOpenApiV2]);
 
 /** The one gRPC method that Guardian passes on, by this path only (guardian.md §3). */
 const grpcMethod = 'goldmane.Statistics/List';

@@ -7,6 +7,7 @@ import {
   clusterId,
   echo,
   jsonOf,
+  noUpgrade,
   open,
   otherClusterId,
   otherTenantId,
@@ -153,7 +154,13 @@ describe('the access side', () => {
 
   test('answers a credential without any right to clusters with 403 before looking at the cluster', async () => {
     const other = await startFixture(cluster, {
-      verify: () => Promise.resolve({ ...callerOf('viewer'), scopes: new Set(['scans:write'] as const) }),
+      verify: () =>
+        Promise.resolve({
+          kind: 'api-key',
+          tenantId,
+          principal: 'api-key:a',
+          scopes: new Set(['scans:write'] as const),
+        }),
     });
     expect((await other.h2(pods)).status).toBe(403);
     expect(other.found).toEqual([]);
@@ -167,7 +174,7 @@ describe('the access side', () => {
   });
 
   test.each(['h1', 'h2'] as const)('answers what is none of its paths with 404 over %s', async (way) => {
-    for (const path of ['/', '/healthz', at('/healthz'), at('/goldmane.Statistics/List'), at('')]) {
+    for (const path of ['/', '/healthz', at('/healthz'), at('/goldmane.Flows/List'), at('')]) {
       expect((await access[way](path)).status).toBe(404);
     }
   });
@@ -203,7 +210,7 @@ describe('the access side', () => {
       reason: 'Forbidden',
       code: 403,
       message: expect.stringContaining(
-        'user:viewer may not delete pods in default: this needs clusters:change.',
+        'user:viewer may not delete pods in default: this needs clusters:change (the role editor) or an access rule.',
       ),
       details: { causes: [{ reason: 'ACCESS_DENIED' }, { message: answer.headers['x-request-id'] }] },
     });
@@ -216,8 +223,8 @@ describe('the access side', () => {
     }
   });
 
-  test('answers an upgrade with 501 UPGRADE_NOT_SUPPORTED to whom it would be allowed, 403 to others', async () => {
-    const upgrade = { connection: 'Upgrade', upgrade: 'websocket' };
+  test('answers another protocol with 501 UPGRADE_NOT_SUPPORTED to whom it would be allowed, 403 to others', async () => {
+    const upgrade = { connection: 'Upgrade', upgrade: 'other' };
     const exec = `${pods}/p/exec?command=ls`;
     expect(jsonOf(await access.h1(exec, { headers: upgrade })).code).toBe('UPGRADE_NOT_SUPPORTED');
     expect(jsonOf(await access.h1(exec, { headers: upgrade, token: 'viewer' })).code).toBe('ACCESS_DENIED');
@@ -231,9 +238,16 @@ describe('the access side', () => {
     expect((await access.h2(at('/version/x'))).status).toBe(404);
   });
 
-  test('says in words that there is no /openapi/v2', async () => {
+  test('says in words that there is no /openapi/v2, to kubectl as the text that it shows', async () => {
     const answer = await access.h2(at('/openapi/v2'));
-    expect([answer.status, jsonOf(answer).detail]).toEqual([404, expect.stringContaining('kubectl 1.29')]);
+    expect([answer.status, jsonOf(answer).code]).toEqual([406, 'NOT_OFFERED']);
+    const headers = { 'user-agent': 'kubectl/v1.28.0 (linux/amd64)' };
+    // It asks for the second when it was refused the first.
+    for (const path of ['/openapi/v2', '/swagger-2.0.0.pb-v1']) {
+      const told = await access.h2(at(path), { headers });
+      expect([told.status, told.headers['content-type']]).toEqual([406, 'text/plain; charset=utf-8']);
+      expect(told.text).toContain('kubectl 1.29');
+    }
   });
 
   test('asks for the roots in the form that Guardian does not redirect', async () => {
@@ -357,6 +371,7 @@ describe('a cluster that is away', () => {
         clusterId,
         tenantId,
         request: () => Promise.reject(new Problem('BAD_GATEWAY', 'The certificate inside is another one.')),
+        upgrade: noUpgrade,
       },
     };
     const answer = await access.h2(pods);
