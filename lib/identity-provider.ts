@@ -1,6 +1,14 @@
-import { Aws, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
-import { AccountRecovery, FeaturePlan, Mfa, UserPool, UserPoolClient } from 'aws-cdk-lib/aws-cognito';
+import { Aws, Duration, Fn, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import {
+  AccountRecovery,
+  FeaturePlan,
+  Mfa,
+  OAuthScope,
+  UserPool,
+  UserPoolClient,
+} from 'aws-cdk-lib/aws-cognito';
 import { Construct } from 'constructs';
+import { loopbackPorts, loopbackRedirectUri } from '../core/credential/sign-in-schema.ts';
 import type { Settings } from './settings.ts';
 
 /** Who signs users in: a Cognito user pool of ours, or the OIDC issuer that the settings name (then nothing is made). */
@@ -17,12 +25,24 @@ export class IdentityProvider extends Construct {
       return;
     }
     const pool = userPool(this);
+    const domain = pool.addDomain('SignIn', {
+      // The prefix is one name for everybody in a region: the last part of the stack's own ID makes it ours.
+      cognitoDomain: {
+        domainPrefix: `cattery-${Fn.select(4, Fn.split('-', Fn.select(2, Fn.split('/', Aws.STACK_ID))))}`,
+      },
+    });
+    domain.applyRemovalPolicy(RemovalPolicy.RETAIN);
     const client = new UserPoolClient(this, 'Client', {
       userPool: pool,
       // A command line keeps no secret. SRP for programs; the password flow for `aws cognito-idp initiate-auth`.
       generateSecret: false,
       authFlows: { userSrp: true, userPassword: true },
-      disableOAuth: true,
+      oAuth: {
+        flows: { authorizationCodeGrant: true },
+        scopes: [OAuthScope.OPENID, OAuthScope.EMAIL],
+        // Cognito compares them whole, port and all; the command line listens on one of them.
+        callbackUrls: loopbackPorts.map(loopbackRedirectUri),
+      },
       preventUserExistenceErrors: true,
       enableTokenRevocation: true,
       idTokenValidity: Duration.hours(1),

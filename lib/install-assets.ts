@@ -1,5 +1,6 @@
 import { Construct } from 'constructs';
 import type { Environment } from '../functions/install-assets/env.ts';
+import type { IdentityProvider } from './identity-provider.ts';
 import type { Addresses } from './network.ts';
 import { RoleFunction } from './role-function.ts';
 import type { Tables } from './tables.ts';
@@ -10,13 +11,14 @@ type Options = {
   readonly tables: Tables;
   readonly addresses: Addresses;
   readonly apiUrl: string;
+  readonly identity: Pick<IdentityProvider, 'environment'>;
 };
 
 /** What a cluster and its users need to get going: releases, manifests, kubeconfigs; and every path that is none. */
 export class InstallAssets extends Construct {
   readonly function: RoleFunction<Environment>;
 
-  constructor(scope: Construct, id: string, { bundles, tables, addresses, apiUrl }: Options) {
+  constructor(scope: Construct, id: string, { bundles, tables, addresses, apiUrl, identity }: Options) {
     super(scope, id);
     this.function = new RoleFunction<Environment>(this, 'Function', {
       name: 'install-assets',
@@ -34,6 +36,7 @@ export class InstallAssets extends Construct {
           ACCESS_URL: addresses.accessUrl,
           ACCESS_TRUST: addresses.accessTrust,
           TUNNEL_ADDRESS: addresses.tunnelAddress,
+          ...identity.environment,
         };
       },
     });

@@ -39,6 +39,8 @@ export class Registration extends Construct {
               actions: ['GetItem', 'Query', 'PutItem', 'UpdateItem', 'DeleteItem'],
               collections: ['REGISTRATION_TOKENS'],
             },
+            { actions: ['GetItem', 'Query', 'PutItem', 'DeleteItem'], collections: ['API_KEYS'] },
+            { actions: ['GetItem', 'Query', 'PutItem', 'DeleteItem'], collections: ['ACCESS_RULES'] },
           ),
           ...tables.identities.grant(role, {
             actions: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],

@@ -8,6 +8,16 @@ const url = z
   .refine((text) => !text.endsWith('/'), 'must not end with a slash')
   .optional();
 
+/** What its members must be only the tunnel server knows; it does not start with others. */
+const isJsonObject = (text: string): boolean => {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+};
+
 const schema = z
   .object({
     /** `api.`, `access.` and `tunnel.` of it become the addresses; 443 then ends TLS at the load balancer. */
@@ -23,6 +33,8 @@ const schema = z
     trustDomain: z.string().regex(hostName, 'must be a host name in lower case').default('cattery.internal'),
     /** An image of the tunnel server that exists already, instead of building one (needs no Docker then). */
     tunnelImage: z.string().min(1).optional(),
+    /** Limits of each tenant at the tunnel server, a JSON object; docs/limits.md lists its members. */
+    tenantLimits: z.string().refine(isJsonObject, 'must be a JSON object').optional(),
     /** Public addresses, for those who put names of their own in front. */
     apiUrl: url,
     accessUrl: url,

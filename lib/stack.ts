@@ -80,6 +80,7 @@ class NetworkStack extends Stack {
     const alarms = new Alarms(this, 'Alarms', settings.alarmTopicArn);
     alarms.functionFails(certificates.function);
     alarms.tunnelUnreachable(targetGroups);
+    alarms.tunnelServer();
     output(this, {
       AccessUrl: addresses.accessUrl,
       TunnelAddress: addresses.tunnelAddress,
@@ -114,8 +115,9 @@ class ApiStack extends Stack {
       tables,
       addresses,
       apiUrl: api.url,
+      identity,
     });
-    const operator = new Operator(this, 'Operator', { bundles, tables });
+    const operator = new Operator(this, 'Operator', { bundles, tables, identity });
     api.connect(
       {
         registration: registration.function.function,

@@ -11,7 +11,7 @@ export type AuthorizerContext = {
   credentialHash?: string;
 };
 
-export function authorizerContext(caller: Caller): AuthorizerContext {
+export function authorizerContext({ roles: _roles, ...caller }: Caller): AuthorizerContext {
   return { ...caller, scopes: [...caller.scopes].join(' ') };
 }
 

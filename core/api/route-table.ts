@@ -1,5 +1,7 @@
 import * as z from 'zod';
-import { cluster, clusterId, registered, registration } from '../cluster/cluster-schema.ts';
+import { accessRule, accessRuleId, accessRuleRequest } from '../access/access-rule-schema.ts';
+import { cluster, clusterId, clusterSettings, registered, registration } from '../cluster/cluster-schema.ts';
+import { apiKey, apiKeyId, apiKeyIssued, apiKeyRequest } from '../credential/api-key-schema.ts';
 import {
   me,
   registrationToken,
@@ -7,6 +9,7 @@ import {
   registrationTokenRequest,
 } from '../credential/registration-token-schema.ts';
 import type { Scope } from '../credential/scope.ts';
+import { signInFacts } from '../credential/sign-in-schema.ts';
 import { digest, image, imagePolicy, scanResult, verdict } from '../image/image-schema.ts';
 import type { ProblemCode } from '../problem/problem.ts';
 import { release } from '../release/release-schema.ts';
@@ -55,6 +58,12 @@ export const routeTable = {
     summary: 'This document',
     answer: { status: 200, description: 'OpenAPI 3.1', schema: z.looseObject({ openapi: z.string() }) },
   },
+  'GET /v1/sign-in': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'How a program signs a user in',
+    answer: { status: 200, description: 'issuer and client', schema: signInFacts },
+  },
   'GET /v1/releases': {
     role: 'install-assets',
     scopes: 'public',
@@ -66,6 +75,12 @@ export const routeTable = {
     scopes: ['clusters:install', 'cluster:report'],
     summary: 'The connect manifest, without the private key',
     params: byCluster,
+    query: z.object({
+      access: z
+        .enum(['read', 'edit', 'impersonate'])
+        .optional()
+        .meta({ description: 'adds the RBAC that grants Guardian this' }),
+    }),
     answer: { status: 200, description: 'Kubernetes objects', type: 'application/yaml' },
     problems: ['NOT_FOUND'],
   },
@@ -107,6 +122,29 @@ export const routeTable = {
     answer: { status: 204, description: 'revoked' },
     problems: ['NOT_FOUND', 'TOKEN_NOT_REVOCABLE'],
   },
+  'POST /v1/api-keys': {
+    role: 'registration',
+    scopes: ['api-keys:manage'],
+    summary: 'Make an API key, with scopes that the caller has',
+    body: apiKeyRequest,
+    answer: { status: 201, description: 'the key, shown once', schema: apiKeyIssued },
+  },
+  'GET /v1/api-keys': {
+    role: 'registration',
+    scopes: ['api-keys:manage'],
+    summary: 'The API keys, without their secrets',
+    query: pageQuery,
+    answer: { status: 200, description: 'a page', schema: page(apiKey) },
+    problems: ['INVALID_CURSOR'],
+  },
+  'DELETE /v1/api-keys/{keyId}': {
+    role: 'registration',
+    scopes: ['api-keys:manage'],
+    summary: 'Delete an API key; it works no more within 5 s',
+    params: z.object({ keyId: apiKeyId }),
+    answer: { status: 204, description: 'deleted' },
+    problems: ['NOT_FOUND'],
+  },
   'POST /v1/registrations': {
     role: 'registration',
     scopes: ['registration:use'],
@@ -140,12 +178,53 @@ export const routeTable = {
     answer: { status: 200, description: 'the cluster', schema: cluster },
     problems: ['NOT_FOUND'],
   },
+  'PATCH /v1/clusters/{clusterId}': {
+    role: 'registration',
+    scopes: ['clusters:install'],
+    summary: 'Decide whether requests into a cluster bear the identity of their user',
+    params: byCluster,
+    body: clusterSettings,
+    answer: { status: 200, description: 'the cluster', schema: cluster },
+    problems: ['NOT_FOUND'],
+  },
   'DELETE /v1/clusters/{clusterId}': {
     role: 'registration',
     scopes: ['clusters:disconnect'],
     summary: 'Disconnect a cluster: its certificate is revoked and its tunnel cut within 5 s',
     params: byCluster,
     answer: { status: 204, description: 'disconnected' },
+    problems: ['NOT_FOUND'],
+  },
+  'POST /v1/access-rules': {
+    role: 'registration',
+    scopes: ['access-rules:manage'],
+    summary: 'Let somebody do more in clusters than their role allows',
+    body: accessRuleRequest,
+    answer: { status: 201, description: 'the rule', schema: accessRule },
+    problems: ['LIMIT_REACHED'],
+  },
+  'GET /v1/access-rules': {
+    role: 'registration',
+    scopes: ['access-rules:manage'],
+    summary: 'The access rules',
+    query: pageQuery,
+    answer: { status: 200, description: 'a page', schema: page(accessRule) },
+    problems: ['INVALID_CURSOR'],
+  },
+  'GET /v1/access-rules/{ruleId}': {
+    role: 'registration',
+    scopes: ['access-rules:manage'],
+    summary: 'One access rule',
+    params: z.object({ ruleId: accessRuleId }),
+    answer: { status: 200, description: 'the rule', schema: accessRule },
+    problems: ['NOT_FOUND'],
+  },
+  'DELETE /v1/access-rules/{ruleId}': {
+    role: 'registration',
+    scopes: ['access-rules:manage'],
+    summary: 'Take an access rule away; what it alone allowed ends within 5 s',
+    params: z.object({ ruleId: accessRuleId }),
+    answer: { status: 204, description: 'taken away' },
     problems: ['NOT_FOUND'],
   },
   'POST /v1/scans': {
@@ -193,7 +272,7 @@ export const routeTable = {
     body: imagePolicy,
     answer: { status: 200, description: 'the policy as stored', schema: imagePolicy },
   },
-} as const satisfies Record<`${'GET' | 'POST' | 'PUT' | 'DELETE'} /${string}`, Route>;
+} as const satisfies Record<`${'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} /${string}`, Route>;
 
 export type RouteKey = keyof typeof routeTable;
 

@@ -18,6 +18,8 @@ export type ClusterRecord = {
   readonly notAfter: number;
   /** SHA-256 of the cluster token, so that disconnecting can delete the credential. */
   readonly tokenHash: string;
+  /** Whether its users' requests bear their own identity; absent: they do not. */
+  readonly impersonation?: boolean;
 };
 
 /** Item key of one cluster in its tenant's CLUSTERS partition. */

@@ -32,6 +32,9 @@ export const cluster = z
     since: z.iso.datetime().meta({ description: 'when the state began' }),
     registeredAt: z.iso.datetime(),
     cluster: clusterFacts,
+    impersonation: z
+      .boolean()
+      .meta({ description: 'whether requests bear the identity of their user (docs/access.md)' }),
     certificate: z.object({
       fingerprint: z.string().meta({ description: 'lower-case hex SHA-256 of the DER' }),
       notAfter: z.iso.datetime(),
@@ -39,6 +42,16 @@ export const cluster = z
   })
   .meta({ id: 'Cluster' });
 export type ClusterView = z.infer<typeof cluster>;
+
+/** What a tenant decides about one of its clusters. */
+export const clusterSettings = z
+  .strictObject({
+    impersonation: z.boolean().meta({
+      description:
+        'the cluster sees the user, not its Guardian; it must have granted that (manifest?access=impersonate)',
+    }),
+  })
+  .meta({ id: 'ClusterSettings' });
 
 export const registration = z
   .strictObject({

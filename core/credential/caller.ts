@@ -1,4 +1,4 @@
-import type { Scope } from './scope.ts';
+import type { Role, Scope } from './scope.ts';
 
 /** Who calls, as verified by the authorizer (or, on the access side, by the tunnel server). */
 export type Caller = {
@@ -7,6 +7,8 @@ export type Caller = {
   /** `user:<subject>`, `api-key:<id>`, `registration-token:<id>` or `cluster:<clusterId>`; for logs and records. */
   readonly principal: string;
   readonly scopes: ReadonlySet<Scope>;
+  /** Of a member, as the membership states them; not part of the authorizer's context: routes ask for scopes. */
+  readonly roles?: readonly Role[];
   /** The cluster that a cluster token is bound to. */
   readonly clusterId?: string;
   /** The SHA-256 of the presented token; a registration uses it to find its token's record. */

@@ -87,6 +87,32 @@ export class IdentityRepository {
     return item && { issuer, subject, tenantId: item.tenantId as string, roles: item.roles as Role[] };
   }
 
+  /** Gives a member of that tenant these roles; false when the subject is none. */
+  async setRoles({ issuer, subject, tenantId, roles }: Membership): Promise<boolean> {
+    return ifHolds(
+      this.#dynamo.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: { pk: subjectPartition(issuer, subject), sk },
+          UpdateExpression: 'SET #roles = :roles',
+          ConditionExpression: 'tenantId = :tenant',
+          ExpressionAttributeNames: { '#roles': 'roles' },
+          ExpressionAttributeValues: { ':tenant': tenantId, ':roles': roles },
+        }),
+      ),
+    );
+  }
+
+  /** Ends the membership of that tenant; false when there is none. */
+  async removeMembership({ issuer, subject, tenantId }: Omit<Membership, 'roles'>): Promise<boolean> {
+    return this.#deleteOf(subjectPartition(issuer, subject), tenantId);
+  }
+
+  /** Takes back an invitation of that tenant; false when there is none, or it has been taken up. */
+  async withdrawInvitation({ email, tenantId }: Pick<Invitation, 'email' | 'tenantId'>): Promise<boolean> {
+    return this.#deleteOf(invitationPartition(email), tenantId);
+  }
+
   /** Leaves an invitation for a verified address; false when that address is invited to another tenant already. */
   async invite({ email, tenantId, roles, expiresAt }: Invitation): Promise<boolean> {
     // An update leaves `boundTo` alone: a binding that is under way is not opened to somebody else.
@@ -131,6 +157,19 @@ export class IdentityRepository {
     await this.#putOnce({ pk: bound, sk, tenantId: item.tenantId, roles: item.roles });
     await this.#dynamo.send(new DeleteCommand({ TableName: this.#table, Key: { pk: invitation, sk } }));
     return this.findMembership(user.issuer, user.subject);
+  }
+
+  async #deleteOf(pk: string, tenantId: string): Promise<boolean> {
+    return ifHolds(
+      this.#dynamo.send(
+        new DeleteCommand({
+          TableName: this.#table,
+          Key: { pk, sk },
+          ConditionExpression: 'tenantId = :tenant',
+          ExpressionAttributeValues: { ':tenant': tenantId },
+        }),
+      ),
+    );
   }
 
   async #get(pk: string): Promise<Record<string, unknown> | undefined> {

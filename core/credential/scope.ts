@@ -5,7 +5,9 @@ export const scopes = [
   'clusters:disconnect',
   'clusters:access',
   'clusters:change',
+  'access-rules:manage',
   'registration-tokens:manage',
+  'api-keys:manage',
   'registration:use',
   'cluster:report',
   'images:read',
@@ -14,21 +16,31 @@ export const scopes = [
 ] as const;
 export type Scope = (typeof scopes)[number];
 
-export const roles = ['viewer', 'editor', 'admin', 'owner'] as const;
+export const roles = ['member', 'viewer', 'editor', 'admin', 'owner'] as const;
 export type Role = (typeof roles)[number];
 
-const viewer: readonly Scope[] = ['clusters:read', 'clusters:access', 'images:read'];
+/** Discovery in clusters comes with `clusters:read`; everything else in them by rules of the tenant only. */
+const member: readonly Scope[] = ['clusters:read'];
+const viewer: readonly Scope[] = [...member, 'clusters:access', 'images:read'];
 const editor: readonly Scope[] = [...viewer, 'clusters:change', 'scans:write'];
 const admin: readonly Scope[] = [
   ...editor,
   'clusters:install',
   'clusters:disconnect',
+  'access-rules:manage',
   'registration-tokens:manage',
+  'api-keys:manage',
   'image-policy:write',
 ];
 
 /** The scopes of each role of a tenant's members. */
-export const roleScopes: Readonly<Record<Role, readonly Scope[]>> = { viewer, editor, admin, owner: admin };
+export const roleScopes: Readonly<Record<Role, readonly Scope[]>> = {
+  member,
+  viewer,
+  editor,
+  admin,
+  owner: admin,
+};
 
 const known: ReadonlySet<string> = new Set(scopes);
 

@@ -2,6 +2,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import QuickLRU from 'quick-lru';
+import { patience } from '../aws/patience.ts';
 import { tenantIdPattern } from './identifier.ts';
 
 /** Clients that hold the rights of one tenant and of no other; with S3 too in tenant-objects.ts. */
@@ -45,7 +46,7 @@ export function tenantAccess<Clients extends TenantClients>({
   roleArn,
   sessionName,
   clients: clientsOf,
-  sts = new STSClient(),
+  sts = new STSClient({ requestHandler: patience.answers }),
   maxTenants = 500,
 }: Options<Clients>): TenantAccess<Clients> {
   const cache = new QuickLRU<string, Clients>({
@@ -90,9 +91,11 @@ export function tenantAccess<Clients extends TenantClients>({
 
 /** The tenant table alone: most functions need no S3, and its client is a tenth of a bundle. */
 export const tenantTables = (credentials: TenantCredentials): TenantClients => ({
-  dynamo: documentClient(new DynamoDBClient({ credentials })),
+  dynamo: documentClient(new DynamoDBClient({ credentials, requestHandler: patience.answers })),
 });
 
 /** A document client as all our repositories expect it. */
-export const documentClient = (client: DynamoDBClient = new DynamoDBClient()): DynamoDBDocumentClient =>
+export const documentClient = (
+  client: DynamoDBClient = new DynamoDBClient({ requestHandler: patience.answers }),
+): DynamoDBDocumentClient =>
   DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });

@@ -1,4 +1,5 @@
 import { S3Client } from '@aws-sdk/client-s3';
+import { patience } from '../aws/patience.ts';
 import {
   type TenantAccess,
   type TenantClients,
@@ -12,5 +13,5 @@ export type TenantObjectAccess = TenantAccess<TenantObjectClients>;
 
 export const tenantObjects = (credentials: TenantCredentials): TenantObjectClients => ({
   ...tenantTables(credentials),
-  s3: new S3Client({ credentials }),
+  s3: new S3Client({ credentials, requestHandler: patience.objects }),
 });

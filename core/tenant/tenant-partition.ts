@@ -7,6 +7,8 @@ export type TenantCollection =
   | 'CLUSTER_NAMES'
   | 'REGISTRATIONS'
   | 'REGISTRATION_TOKENS'
+  | 'API_KEYS'
+  | 'ACCESS_RULES'
   | 'IMAGES'
   | 'IMAGE_POLICY';
 

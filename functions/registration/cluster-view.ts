@@ -10,6 +10,7 @@ export const clusterView = (record: ClusterRecord, tunnel: TunnelEntry | undefin
   since: isoTime(tunnel?.since ?? record.registeredAt),
   registeredAt: isoTime(record.registeredAt),
   cluster: record.facts,
+  impersonation: record.impersonation ?? false,
   certificate: { fingerprint: record.fingerprint, notAfter: isoTime(record.notAfter) },
 });
 

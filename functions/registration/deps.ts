@@ -13,9 +13,11 @@ import {
   tenantTables,
 } from '../../core/tenant/tenant-access.ts';
 import { randomBytes } from 'node:crypto';
+import { ApiKeyRepository } from './api-key-repository.ts';
 import { ClusterNameRepository } from './cluster-name-repository.ts';
 import { type ClusterTokens, kmsClusterTokens } from './cluster-token.ts';
 import type { Environment } from './env.ts';
+import { KeptAccessRuleRepository } from './kept-access-rule-repository.ts';
 import { RegisteredClusterRepository } from './registered-cluster-repository.ts';
 import { RegistrationRepository } from './registration-repository.ts';
 import { RegistrationTokenRepository } from './registration-token-repository.ts';
@@ -26,6 +28,8 @@ export type Dependencies = {
   readonly trust: TrustRepository;
   readonly claims: TokenClaimRepository;
   readonly tokens: RegistrationTokenRepository;
+  readonly apiKeys: ApiKeyRepository;
+  readonly accessRules: KeptAccessRuleRepository;
   readonly names: ClusterNameRepository;
   readonly answers: RegistrationRepository;
   readonly clusters: ClusterRepository;
@@ -49,6 +53,8 @@ type Stores = Pick<
   | 'trust'
   | 'claims'
   | 'tokens'
+  | 'apiKeys'
+  | 'accessRules'
   | 'names'
   | 'answers'
   | 'clusters'
@@ -68,6 +74,8 @@ export function stores(
     trust: new TrustRepository(dynamo, tables.directory),
     claims: new TokenClaimRepository(dynamo, tables.identities),
     tokens: new RegistrationTokenRepository(access, tables.tenant),
+    apiKeys: new ApiKeyRepository(access, tables.tenant),
+    accessRules: new KeptAccessRuleRepository(access, tables.tenant),
     names: new ClusterNameRepository(access, tables.tenant),
     answers: new RegistrationRepository(access, tables.tenant),
     clusters: new ClusterRepository(access, tables.tenant),

@@ -18,7 +18,7 @@ const tombstoneMs = 25 * 3_600_000;
  * The writing side of a tenant's clusters. A cluster is disconnected in two steps, `closingAt` first and the
  * tombstone last, so that a registration under way notices and a disconnection that stopped half-way can be found.
  * Units: `standing` 1 read; `list` 1 read per 4 KB; `putOnce` 1 write per KB (2 to 3), and 1 read when it is there;
- * `beginDisconnect` and `endDisconnect` 1 write per KB (2 to 3).
+ * `changeSettings`, `beginDisconnect` and `endDisconnect` 1 write per KB (2 to 3).
  */
 export class RegisteredClusterRepository {
   readonly #access: TenantAccess;
@@ -59,6 +59,31 @@ export class RegisteredClusterRepository {
     const { dynamo } = this.#access(tenantId);
     const entryOf = clusterOf;
     return tenantList({ dynamo, table: this.#table, tenantId, collection: 'CLUSTERS', query, entryOf });
+  }
+
+  /** Undefined when there is no such cluster, or not for long. */
+  async changeSettings(
+    tenantId: string,
+    clusterId: string,
+    { impersonation }: { readonly impersonation: boolean },
+  ): Promise<ClusterRecord | undefined> {
+    try {
+      const { Attributes } = await this.#access(tenantId).dynamo.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: clusterKey(tenantId, clusterId),
+          UpdateExpression: 'SET impersonation = :impersonation',
+          ConditionExpression:
+            'attribute_exists(pk) AND attribute_not_exists(disconnectedAt) AND attribute_not_exists(closingAt)',
+          ExpressionAttributeValues: { ':impersonation': impersonation },
+          ReturnValues: 'ALL_NEW',
+        }),
+      );
+      return clusterOf(Attributes);
+    } catch (error) {
+      if (conditionFailed(error)) return undefined;
+      throw error;
+    }
   }
 
   /** Marks the cluster as about to go; undefined when there is none. Idempotent. `now`: epoch milliseconds. */

@@ -1,5 +1,8 @@
 import type { RouteHandlers } from '../../core/api/api-function.ts';
 import { Problem } from '../../core/problem/problem.ts';
+import { accessRuleView, addAccessRule, removeAccessRule } from './access-rules.ts';
+import { apiKeyView, deleteApiKey, issueApiKey } from './api-keys.ts';
+import { changeClusterSettings } from './cluster-settings.ts';
 import { clusterView } from './cluster-view.ts';
 import type { Dependencies } from './deps.ts';
 import { disconnectCluster } from './disconnect-cluster.ts';
@@ -36,6 +39,23 @@ export function handlers(deps: Dependencies): RouteHandlers<'registration'> {
       return {};
     },
 
+    'POST /v1/api-keys': async ({ caller, body }) => {
+      const issued = await issueApiKey(deps, caller, body);
+      return { body: issued, headers: { Location: `api-keys/${issued.keyId}` } };
+    },
+
+    /** Units: 1 read per 4 KB: some 10 keys. */
+    'GET /v1/api-keys': async ({ caller, query }) => {
+      const { items, ...next } = await deps.apiKeys.list(caller.tenantId, query);
+      const now = deps.now();
+      return { body: { items: items.map((key) => apiKeyView(key, now)), ...next } };
+    },
+
+    'DELETE /v1/api-keys/{keyId}': async ({ caller, params }) => {
+      await deleteApiKey(deps, caller.tenantId, params.keyId);
+      return {};
+    },
+
     'POST /v1/registrations': async ({ caller, body }) => {
       const registered = await registerCluster(deps, caller, body);
       return { body: registered, headers: { Location: `clusters/${registered.clusterId}` } };
@@ -61,8 +81,38 @@ export function handlers(deps: Dependencies): RouteHandlers<'registration'> {
       return { body: clusterView(record, tunnels.get(clusterId)) };
     },
 
+    /** Units: 2 to 3 writes, 0.5 reads for the tunnel, 0.5 for its task. */
+    'PATCH /v1/clusters/{clusterId}': async ({ caller, params: { clusterId }, body }) => {
+      const record = await changeClusterSettings(deps, caller, clusterId, body);
+      const tunnels = await deps.tunnels.locateAll([clusterId], deps.now());
+      return { body: clusterView(record, tunnels.get(clusterId)) };
+    },
+
     'DELETE /v1/clusters/{clusterId}': async ({ caller, params }) => {
       await disconnectCluster(deps, caller.tenantId, params.clusterId);
+      return {};
+    },
+
+    'POST /v1/access-rules': async ({ caller, body }) => {
+      const rule = await addAccessRule(deps, caller, body);
+      return { body: rule, headers: { Location: `access-rules/${rule.ruleId}` } };
+    },
+
+    /** Units: 1 read per 4 KB: some 10 rules. */
+    'GET /v1/access-rules': async ({ caller, query }) => {
+      const { items, ...next } = await deps.accessRules.list(caller.tenantId, query);
+      return { body: { items: items.map(accessRuleView), ...next } };
+    },
+
+    /** Units: 1 read. */
+    'GET /v1/access-rules/{ruleId}': async ({ caller, params }) => {
+      const rule = await deps.accessRules.find(caller.tenantId, params.ruleId);
+      if (!rule) throw new Problem('NOT_FOUND');
+      return { body: accessRuleView(rule) };
+    },
+
+    'DELETE /v1/access-rules/{ruleId}': async ({ caller, params }) => {
+      await removeAccessRule(deps, caller, params.ruleId);
       return {};
     },
   };

@@ -16,6 +16,8 @@ type Options = {
   readonly directory: string;
   /** What the sign-in page suggests. */
   readonly suggestedAddress: string;
+  /** How long an ID token is good for, in seconds. Default: an hour. */
+  readonly idTokenSeconds?: number;
   /** Told of every failure that is the issuer's own. */
   readonly onError: (error: Error) => void;
 };
@@ -36,11 +38,13 @@ export async function localIssuer({
   apiUrl,
   directory,
   suggestedAddress,
+  idTokenSeconds = 3_600,
   onError,
 }: Options): Promise<LocalIssuer> {
   const issuer = issuerOf(apiUrl);
   const provider = new Provider(issuer, {
     ...configuration,
+    ttl: { ...configuration.ttl, IdToken: idTokenSeconds },
     jwks: { keys: [await ensureSigningKey(directory)] },
     cookies: {
       keys: [randomUUID()],
@@ -98,6 +102,8 @@ const configuration = {
     dPoP: { enabled: false },
     pushedAuthorizationRequests: { enabled: false },
     resourceIndicators: { enabled: false },
+    // A command line's `logout` ends what it holds (RFC 7009).
+    revocation: { enabled: true },
     rpInitiatedLogout: { enabled: false },
   },
   clientBasedCORS: () => false,
@@ -106,7 +112,6 @@ const configuration = {
     AccessToken: 3_600,
     AuthorizationCode: 60,
     Grant: daySeconds,
-    IdToken: 3_600,
     Interaction: 3_600,
     RefreshToken: daySeconds,
     Session: daySeconds,

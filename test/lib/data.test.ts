@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { Match } from 'aws-cdk-lib/assertions';
+import { loopbackPorts } from '../../core/credential/sign-in-schema.ts';
 import { synthesise, type Synthesis } from './synthesis.ts';
 
 describe('what holds data', () => {
@@ -116,6 +117,24 @@ describe('what holds data', () => {
     });
     synthesis.templates.data.hasOutput('UserPoolId', {});
     synthesis.templates.data.hasOutput('UserPoolClientId', {});
+  });
+
+  test('users: sign in by code on every loopback port of the command line, with a refresh token for a day', () => {
+    const { templates } = synthesis;
+    templates.data.hasResourceProperties('AWS::Cognito::UserPoolClient', {
+      GenerateSecret: false,
+      AllowedOAuthFlows: ['code'],
+      AllowedOAuthFlowsUserPoolClient: true,
+      AllowedOAuthScopes: ['openid', 'email'],
+      CallbackURLs: loopbackPorts.map((port) => `http://localhost:${port}/callback`),
+      EnableTokenRevocation: true,
+      RefreshTokenValidity: 1_440,
+      IdTokenValidity: 60,
+    });
+    // Without a domain there is no page to sign in on. Its prefix is unique in a region, and has no reserved word.
+    templates.data.hasResource('AWS::Cognito::UserPoolDomain', { DeletionPolicy: 'Retain' });
+    const [domain] = properties('AWS::Cognito::UserPoolDomain');
+    expect(JSON.stringify(domain?.Domain)).toMatch(/"cattery-",.*AWS::StackId/);
   });
 
   test('users: another issuer makes the pool go, and is what the functions are told', async () => {

@@ -121,6 +121,21 @@ describe('the tunnel service', () => {
     ]);
   });
 
+  test('offers its figures inside the task only: their port is mapped to nothing and no group lets anyone in', () => {
+    const [container] = only(synthesis, 'AWS::ECS::TaskDefinition').Properties.ContainerDefinitions as {
+      Environment: { Name: string; Value: unknown }[];
+      PortMappings: { ContainerPort: number }[];
+    }[];
+    const port = Number(container?.Environment.find(({ Name }) => Name === 'METRICS_PORT')?.Value);
+    expect(port).toBeGreaterThan(1_024);
+    expect(container?.PortMappings.map(({ ContainerPort }) => ContainerPort)).not.toContain(port);
+    const rules = ['AWS::EC2::SecurityGroupIngress', 'AWS::EC2::SecurityGroupEgress'].flatMap((type) =>
+      Object.values(synthesis.resources(type)),
+    );
+    expect(rules.length).toBeGreaterThan(3);
+    for (const { Properties } of rules) expect([Properties.FromPort, Properties.ToPort]).not.toContain(port);
+  });
+
   test('starts after our own certificates were made', () => {
     const made = Object.keys(synthesis.resources('Custom::Trigger'));
     expect(made).toHaveLength(1);

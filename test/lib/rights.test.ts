@@ -166,6 +166,7 @@ describe('what the synthesised policies allow', () => {
       const places = [
         ['ImageScan', bucket.scans, 'scans/sha256:00/11.json.gz'],
         ['Tunnel', bucket.logs, 'cluster/c-aaaaaaaaaaaaaaaaaaaa/kind/flows/x.gz'],
+        ['Tunnel', bucket.logs, 'audit/date=2026-11-23/task/000000000001.ndjson.gz'],
       ] as const;
       for (const [owner, where, what] of places) {
         expect(await asTenant(owner, object('PutObject', `${where}/tenant/${ours}/${what}`))).toBe(true);
@@ -253,7 +254,8 @@ describe('what the synthesised policies allow', () => {
         ['InstallAssets', 'directory', 'GetItem', ['TRUST']],
         ['Operator', 'identities', 'GetItem', ['TENANT_NAME#0']],
         ['Operator', 'identities', 'PutItem', ['TENANT_NAME#0', 'CREDENTIAL#0']],
-        ['Operator', 'identities', 'UpdateItem', ['INVITATION#0']],
+        ['Operator', 'identities', 'UpdateItem', ['INVITATION#0', 'SUBJECT#0']],
+        ['Operator', 'identities', 'DeleteItem', ['INVITATION#0', 'SUBJECT#0']],
         ['Certificates', 'directory', 'GetItem', ['TRUST']],
         ['Certificates', 'directory', 'PutItem', ['TRUST']],
         ['Tunnel', 'identities', 'GetItem', ['CREDENTIAL#0', 'SUBJECT#0']],

@@ -26,6 +26,8 @@ describe('the settings of a deployment', () => {
     ['a domain that is none', { domain: 'https://example.com' }, 'domain'],
     ['a trust domain with capitals', { trustDomain: 'Cattery.Internal' }, 'trustDomain'],
     ['no retention at all', { logRetentionDays: '0' }, 'logRetentionDays'],
+    ['limits that are no JSON object', { tenantLimits: '[1]' }, 'tenantLimits'],
+    ['limits that are no JSON', { tenantLimits: 'tunnels=1' }, 'tenantLimits'],
     ['a retention that is no number', { scanRetentionDays: 'long' }, 'scanRetentionDays'],
   ])('refuse %s and name it', (_what, context, name) => {
     expect(() => read(context)).toThrow(`-c ${name}:`);

@@ -20,8 +20,10 @@ function harmless(stack: Stack, key: RouteKey, token: string | null): Promise<An
   const path = template
     .replace('{clusterId}', `c-${'7'.repeat(20)}`)
     .replace('{tokenId}', '7'.repeat(16))
+    .replace('{keyId}', '7'.repeat(16))
+    .replace('{ruleId}', '7'.repeat(16))
     .replace('{digest}', `sha256:${'7'.repeat(64)}`);
-  const body = method === 'POST' || method === 'PUT' ? { body: { none: 'such' } } : {};
+  const body = method === 'POST' || method === 'PUT' || method === 'PATCH' ? { body: { none: 'such' } } : {};
   return stack.api.send(method, path, { token, ...body });
 }
 

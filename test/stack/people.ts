@@ -16,7 +16,7 @@ export const deploymentOf = async (stack: Stack): Promise<Deployment> =>
   readDeployment(await readAssembly(path.join(stack.process.data, 'cdk.out')));
 
 /**
- * The operator's way to the stack's data. The API makes no members and no API keys yet (a later issue), so tests leave
+ * The operator's way to the stack's data. The API makes no members and no keys with any scope, so tests leave
  * invitations and keys where the product would: by its own repository. What they lead to is the product's own doing.
  */
 export class Operator {

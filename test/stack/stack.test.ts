@@ -5,7 +5,9 @@ import { type AddressInfo, connect as connectTcp, createServer } from 'node:net'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { accessRules } from './access-rules.ts';
 import { clustersApi } from './clusters-api.ts';
+import { commandLine } from './command-line.ts';
 import { connectDocument } from './connect-document.ts';
 import { credentials } from './credentials.ts';
 import { registerCluster } from './further-cluster.ts';
@@ -137,10 +139,12 @@ describe('npm start', () => {
 
   clustersApi(stack);
   kubectl(stack);
+  commandLine(stack);
   scan(stack);
   connectDocument(stack);
   furtherClusters(stack);
   credentials(stack);
+  accessRules(stack);
   tenantIsolation(stack);
   synthesisedPolicies(stack);
   registrationRace(stack);

@@ -22,9 +22,11 @@ import type { Stack } from './stack.ts';
 const collections: Readonly<Record<TenantCollection, true>> = {
   TENANT: true,
   CLUSTERS: true,
+  ACCESS_RULES: true,
   CLUSTER_NAMES: true,
   REGISTRATIONS: true,
   REGISTRATION_TOKENS: true,
+  API_KEYS: true,
   IMAGES: true,
   IMAGE_POLICY: true,
 };
@@ -183,6 +185,7 @@ export function synthesisedPolicies(stack: () => Stack): void {
       const buckets = [
         [scans, scans.environment.SCAN_BUCKET, 'scans/x'],
         [tunnel, tunnel.environment.LOG_BUCKET, 'cluster/c/x'],
+        [tunnel, tunnel.environment.LOG_BUCKET, 'audit/x'],
       ] as const;
       for (const [caller, Bucket, name] of buckets) {
         const session = s3(await asTenant(caller));

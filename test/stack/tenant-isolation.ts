@@ -2,6 +2,8 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as z from 'zod';
 import { type Route, type RouteKey, routeTable } from '../../core/api/route-table.ts';
+import { accessRule } from '../../core/access/access-rule-schema.ts';
+import { apiKeyIssued } from '../../core/credential/api-key-schema.ts';
 import { registrationTokenIssued } from '../../core/credential/registration-token-schema.ts';
 import { stackState, type StackState } from '../../local/stack/state.ts';
 import { trivyReport } from '../functions/image-scan/reports.ts';
@@ -17,6 +19,7 @@ type Where = 'nobody’s data' | 'a path parameter' | 'a list' | 'one thing per 
 const where: Readonly<Record<RouteKey, Where>> = {
   'GET /healthz': 'nobody’s data',
   'GET /openapi.json': 'nobody’s data',
+  'GET /v1/sign-in': 'nobody’s data',
   'GET /v1/releases': 'nobody’s data',
   'GET /v1/clusters/{clusterId}/manifest': 'a path parameter',
   'GET /v1/clusters/{clusterId}/kubeconfig': 'a path parameter',
@@ -24,10 +27,18 @@ const where: Readonly<Record<RouteKey, Where>> = {
   'POST /v1/registration-tokens': 'a write',
   'GET /v1/registration-tokens': 'a list',
   'DELETE /v1/registration-tokens/{tokenId}': 'a path parameter',
+  'POST /v1/api-keys': 'a write',
+  'GET /v1/api-keys': 'a list',
+  'DELETE /v1/api-keys/{keyId}': 'a path parameter',
   'POST /v1/registrations': 'a write',
   'GET /v1/clusters': 'a list',
   'GET /v1/clusters/{clusterId}': 'a path parameter',
+  'PATCH /v1/clusters/{clusterId}': 'a path parameter',
   'DELETE /v1/clusters/{clusterId}': 'a path parameter',
+  'POST /v1/access-rules': 'a write',
+  'GET /v1/access-rules': 'a list',
+  'GET /v1/access-rules/{ruleId}': 'a path parameter',
+  'DELETE /v1/access-rules/{ruleId}': 'a path parameter',
   'POST /v1/scans': 'a write',
   'GET /v1/images': 'a list',
   'GET /v1/images/{digest}': 'a path parameter',
@@ -38,11 +49,17 @@ const routesWith = (place: Where) =>
   Object.entries(where).flatMap(([key, its]) => (its === place ? [key] : []));
 
 /** The things of a tenant, by the name of the path parameter that names them. */
-type Things = { clusterId: string; tokenId: string; digest: string };
+type Things = { clusterId: string; tokenId: string; keyId: string; ruleId: string; digest: string };
 
 const digestOf = (hex: string) => `sha256:${hex.repeat(64)}`;
-const guessed: Things = { clusterId: `c-${'a'.repeat(20)}`, tokenId: 'b'.repeat(16), digest: digestOf('0') };
-const malformed: Things = { clusterId: 'c-1', tokenId: 'x', digest: 'sha256:zz' };
+const guessed: Things = {
+  clusterId: `c-${'a'.repeat(20)}`,
+  tokenId: 'b'.repeat(16),
+  keyId: 'b'.repeat(16),
+  ruleId: 'b'.repeat(16),
+  digest: digestOf('0'),
+};
+const malformed: Things = { clusterId: 'c-1', tokenId: 'x', keyId: 'x', ruleId: 'x', digest: 'sha256:zz' };
 
 const withoutRequestId = ({ status, text, json }: Answer) => {
   const { requestId, ...rest } = (json ?? {}) as Record<string, unknown>;
@@ -61,6 +78,17 @@ async function tokenOf(stack: Stack, token: string): Promise<string> {
     .tokenId;
 }
 
+async function keyOf(stack: Stack, token: string): Promise<string> {
+  const { json } = await stack.api.post('/v1/api-keys', { name: 'isolation' }, { token });
+  return apiKeyIssued.parse(json).keyId;
+}
+
+async function ruleOf(stack: Stack, token: string): Promise<string> {
+  const everywhere = { clusters: ['*'], namespaces: ['*'], apiGroups: [''] };
+  const rule = { subjects: ['role:member'], ...everywhere, resources: ['pods'], verbs: ['get'] };
+  return accessRule.parse((await stack.api.post('/v1/access-rules', rule, { token })).json).ruleId;
+}
+
 export function tenantIsolation(stack: () => Stack): void {
   describe('two tenants', () => {
     let [a, b]: StackState[] = [];
@@ -69,9 +97,9 @@ export function tenantIsolation(stack: () => Stack): void {
 
     beforeAll(async () => {
       a = stack().state;
-      const made = await stack().local('tenant', 'create', 'second');
-      expect(made).toMatchObject({ code: 0 });
-      b = stackState.parse(JSON.parse(made.stdout));
+      const second = await stack().local('tenant', 'create', 'second');
+      expect(second).toMatchObject({ code: 0 });
+      b = stackState.parse(JSON.parse(second.stdout));
       const tokens = { a: a.adminToken, b: b.adminToken };
       await pushAlpine(stack());
       const [cluster, gone] = await Promise.all([
@@ -85,11 +113,23 @@ export function tenantIsolation(stack: () => Stack): void {
       ofA = {
         clusterId: stack().demoClusterId,
         tokenId: await tokenOf(stack(), tokens.a),
+        keyId: await keyOf(stack(), tokens.a),
+        ruleId: await ruleOf(stack(), tokens.a),
         digest: alpineDigest,
       };
-      ofB = { clusterId: cluster.clusterId, tokenId: await tokenOf(stack(), tokens.b), digest };
-      goneOfB = { ...guessed, clusterId: gone.clusterId, tokenId: await tokenOf(stack(), tokens.b) };
-      for (const path of [`/v1/clusters/${gone.clusterId}`, `/v1/registration-tokens/${goneOfB.tokenId}`])
+      const made = async () => ({
+        tokenId: await tokenOf(stack(), tokens.b),
+        keyId: await keyOf(stack(), tokens.b),
+        ruleId: await ruleOf(stack(), tokens.b),
+      });
+      ofB = { clusterId: cluster.clusterId, ...(await made()), digest };
+      goneOfB = { ...guessed, clusterId: gone.clusterId, ...(await made()) };
+      for (const path of [
+        `/v1/clusters/${gone.clusterId}`,
+        `/v1/registration-tokens/${goneOfB.tokenId}`,
+        `/v1/api-keys/${goneOfB.keyId}`,
+        `/v1/access-rules/${goneOfB.ruleId}`,
+      ])
         expect((await stack().api.send('DELETE', path, tokenOfB())).status).toBe(204);
     });
 
@@ -113,8 +153,9 @@ export function tenantIsolation(stack: () => Stack): void {
       '%s: another’s, a guessed, a gone and a malformed one are the same 404, its own is there',
       async (key) => {
         const [method = '', template = ''] = key.split(' ');
+        const body = method === 'PATCH' ? { body: { impersonation: false } } : {};
         const ask = (things: Things | undefined) =>
-          stack().api.send(method, path(template, things), tokenOfB());
+          stack().api.send(method, path(template, things), { ...body, ...tokenOfB() });
         const answers = await Promise.all([ofA, guessed, goneOfB, malformed].map(ask));
         for (const answer of answers) {
           expect(withoutRequestId(answer)).toEqual(notThere);
@@ -126,12 +167,16 @@ export function tenantIsolation(stack: () => Stack): void {
         expect((await api.get(`/v1/clusters/${ofA?.clusterId}`)).status).toBe(200);
         expect((await api.get(`/v1/images/${ofA?.digest}`)).status).toBe(200);
         expect((await api.get('/v1/registration-tokens?limit=200')).text).toContain(ofA?.tokenId);
+        expect((await api.get('/v1/api-keys?limit=200')).text).toContain(ofA?.keyId);
+        expect((await api.get('/v1/access-rules?limit=200')).text).toContain(ofA?.ruleId);
       },
     );
 
     test.each([
       ['GET /v1/clusters', 'clusterId'],
       ['GET /v1/registration-tokens', 'tokenId'],
+      ['GET /v1/api-keys', 'keyId'],
+      ['GET /v1/access-rules', 'ruleId'],
       ['GET /v1/images', 'digest'],
     ] as const)('%s lists its own only, and takes no cursor of the other’s', async (key, parameter) => {
       expect(where[key]).toBe('a list');
@@ -144,6 +189,8 @@ export function tenantIsolation(stack: () => Stack): void {
       // Two of each, so that there is a second page.
       await Promise.all([
         tokenOf(stack(), a?.adminToken ?? ''),
+        keyOf(stack(), a?.adminToken ?? ''),
+        ruleOf(stack(), a?.adminToken ?? ''),
         api.post(`/v1/scans?digest=${digestOf('a')}`, trivyReport([])),
       ]);
       if (key === 'GET /v1/clusters') await registerCluster(stack(), `second-${Date.now()}`);

@@ -59,12 +59,15 @@ describe("the laptop's identity provider", () => {
     expect(endpoints.map(([name]) => name).sort()).toEqual([
       'authorization_endpoint',
       'jwks_uri',
+      'revocation_endpoint',
       'token_endpoint',
       'userinfo_endpoint',
     ]);
     for (const [, url] of endpoints) {
       expect(url.startsWith(`${running.issuer}/`)).toBe(true);
-      expect((await fetch(url, { method: url.endsWith('token') ? 'POST' : 'GET' })).status).not.toBe(404);
+      expect((await fetch(url, { method: /token$|revocation$/.test(url) ? 'POST' : 'GET' })).status).not.toBe(
+        404,
+      );
     }
     expect((await fetch(`${running.issuer}/nothing`)).status).toBe(404);
   });

@@ -16,6 +16,8 @@ export type RunningIssuer = {
   readonly apiUrl: string;
   readonly issuer: string;
   readonly directory: string;
+  /** What verifies its port, PEM. */
+  readonly ca: string;
   readonly errors: readonly Error[];
   /** The discovery document. */
   readonly discovery: () => Promise<Record<string, string>>;
@@ -23,7 +25,7 @@ export type RunningIssuer = {
 };
 
 /** The issuer on the HTTPS port of an API, whose CA this process trusts until `close`. */
-export async function startIssuer(): Promise<RunningIssuer> {
+export async function startIssuer({ idTokenSeconds = 3_600 } = {}): Promise<RunningIssuer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'issuer-'));
   const authority = await localAuthority(directory);
   const trusted = getCACertificates('default');
@@ -37,6 +39,7 @@ export async function startIssuer(): Promise<RunningIssuer> {
     apiUrl,
     directory,
     suggestedAddress: 'owner@demo.example',
+    idTokenSeconds,
     onError: (error) => errors.push(error),
   });
   server.on('request', listener);
@@ -44,6 +47,7 @@ export async function startIssuer(): Promise<RunningIssuer> {
     apiUrl,
     issuer,
     directory,
+    ca: authority.certificate,
     errors,
     async discovery() {
       const answer = await fetch(`${issuer}/.well-known/openid-configuration`);
