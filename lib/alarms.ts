@@ -1,5 +1,12 @@
 import { Duration } from 'aws-cdk-lib';
-import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import {
+  Alarm,
+  ComparisonOperator,
+  type IMetric,
+  MathExpression,
+  Metric,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { RestApi } from 'aws-cdk-lib/aws-apigateway';
 import type { NetworkTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
@@ -101,6 +108,58 @@ export class Alarms extends Construct {
     }
   }
 
+  /**
+   * What the tunnel server says of itself every minute (docs/metrics.md). That it says nothing at all is no matter of
+   * these: then the load balancer finds no ready one.
+   */
+  tunnelServer(): void {
+    this.#alarm('certificate-ends-soon', {
+      heading: 'certificate-ends-soon',
+      what: 'A certificate that the tunnel server presents ends within 14 days and was not renewed.',
+      metric: combined('MIN', ['tunnel', 'access', 'log_endpoint', 'peer'], {
+        name: 'CertificateDays',
+        statistic: 'Minimum',
+        period: Duration.hours(1),
+      }),
+      comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
+      threshold: 14,
+      evaluationPeriods: 1,
+      missing: TreatMissingData.NOT_BREACHING,
+    });
+    const above = {
+      comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      missing: TreatMissingData.NOT_BREACHING,
+    };
+    this.#alarm('directory-silent', {
+      ...above,
+      heading: 'directory-silent',
+      what: 'For three minutes the directory has not told the tunnel server what is revoked.',
+      metric: ofTunnelServer('RevocationsAge', { statistic: 'Maximum', period: Duration.minutes(1) }),
+      threshold: 60,
+      evaluationPeriods: 3,
+    });
+    this.#alarm('storage-fails', {
+      ...above,
+      heading: 'storage-fails',
+      what: 'S3 did not take flow logs or audit records of clusters and users.',
+      metric: combined('SUM', ['flows', 'audit'], {
+        name: 'StorageErrors',
+        statistic: 'Sum',
+        period: Duration.minutes(5),
+      }),
+      threshold: 5,
+      evaluationPeriods: 2,
+    });
+    this.#alarm('tunnel-server-overloaded', {
+      ...above,
+      heading: 'tunnel-server-overloaded',
+      what: 'For five minutes the tunnel server was late by half a second and more.',
+      metric: ofTunnelServer('EventLoopDelay.p99', { statistic: 'Maximum', period: Duration.minutes(1) }),
+      threshold: 0.5,
+      evaluationPeriods: 5,
+    });
+  }
+
   #alarm(id: string, { heading, what, metric, ...condition }: Condition): void {
     const alarm = new Alarm(this, id, {
       alarmDescription: `${what} See docs/runbook.md#${heading}`,
@@ -112,4 +171,25 @@ export class Alarms extends Construct {
     });
     if (this.#action) alarm.addAlarmAction(this.#action);
   }
+}
+
+type Measure = { readonly statistic: string; readonly period: Duration };
+
+/** Namespace and dimension as tunnel-fargate/metrics/minute-lines.ts writes them. */
+const ofTunnelServer = (metricName: string, measure: Measure): Metric =>
+  new Metric({ namespace: 'Cattery', dimensionsMap: { service: 'tunnel' }, metricName, ...measure });
+
+/** Of several values of a figure's label; counters that did not move are not written. */
+function combined(
+  operation: 'MIN' | 'SUM',
+  values: readonly string[],
+  { name, ...measure }: Measure & { readonly name: string },
+): MathExpression {
+  const named = values.map((value) => [value, ofTunnelServer(`${name}.${value}`, measure)] as const);
+  const terms = values.map((value) => (operation === 'SUM' ? `FILL(${value}, 0)` : value));
+  return new MathExpression({
+    expression: operation === 'SUM' ? terms.join(' + ') : `MIN([${terms.join(', ')}])`,
+    usingMetrics: Object.fromEntries(named),
+    period: measure.period,
+  });
 }

@@ -32,6 +32,9 @@ import { TenantRole } from './tenant-role.ts';
 /** Ports of the container; unprivileged, for it does not run as root. */
 export const containerPorts = { tunnel: 9000, access: 8443, health: 8080 } as const;
 
+/** The figures for a collector beside the container: mapped to nothing, and no group lets anyone in. */
+export const metricsPort = 9464;
+
 type Options = {
   readonly bundles: string;
   readonly settings: Settings;
@@ -139,12 +142,17 @@ export class Tunnel extends Construct {
 function environment(
   tenant: TenantRole,
   role: Role,
-  { tables, buckets, secrets, identity, network }: Options,
+  { tables, buckets, secrets, identity, network, settings }: Options,
 ): Environment {
   return {
     ...tenant.environment,
-    ...tenant.allowItems(tables.tenant, { actions: ['GetItem'], collections: ['CLUSTERS'] }),
+    ...tenant.allowItems(
+      tables.tenant,
+      { actions: ['GetItem'], collections: ['CLUSTERS'] },
+      { actions: ['Query'], collections: ['ACCESS_RULES'] },
+    ),
     ...tenant.allowObjects(buckets.logs, { actions: ['PutObject'], path: 'cluster/' }),
+    ...tenant.allowObjects(buckets.logs, { actions: ['PutObject'], path: 'audit/' }),
     ...tables.identities.grant(role, {
       actions: ['GetItem'],
       partitions: ['CREDENTIAL#*', 'SUBJECT#*'],
@@ -163,6 +171,8 @@ function environment(
     TUNNEL_PORT: containerPorts.tunnel,
     ACCESS_PORT: containerPorts.access,
     HEALTH_PORT: containerPorts.health,
+    METRICS_PORT: metricsPort,
+    ...(settings.tenantLimits === undefined ? {} : { TENANT_LIMITS: settings.tenantLimits }),
   };
 }
 

@@ -16,5 +16,9 @@ export const environment = z.object({
   ACCESS_PORT: z.coerce.number().int(),
   /** Plain HTTP for the load balancer's health checks: /live and /ready. */
   HEALTH_PORT: z.coerce.number().int(),
+  /** Plain HTTP for a collector beside the container: /metrics. No load balancer leads here, and no group lets anyone in. */
+  METRICS_PORT: z.coerce.number().int(),
+  /** Limits per tenant other than the usual ones: a JSON object, see limits/tenant-limits.ts. */
+  TENANT_LIMITS: z.string().optional(),
 });
 export type Environment = z.infer<typeof environment>;

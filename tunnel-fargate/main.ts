@@ -3,8 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { type Logger, pino } from 'pino';
 import * as z from 'zod';
+import { AccessRuleRepository } from '../core/access/access-rule-repository.ts';
+import { patience } from '../core/aws/patience.ts';
 import { ClusterRepository } from '../core/cluster/cluster-repository.ts';
 import { bearerVerifier } from '../core/credential/bearer-verifier.ts';
+import { callerRefresh } from '../core/credential/caller-refresh.ts';
 import { IdentityRepository } from '../core/credential/identity-repository.ts';
 import { CertificateDirectoryRepository } from '../core/directory/certificate-directory-repository.ts';
 import { TunnelDirectoryRepository } from '../core/directory/tunnel-directory-repository.ts';
@@ -12,9 +15,11 @@ import { base32 } from '../core/tenant/identifier.ts';
 import { documentClient, tenantAccess } from '../core/tenant/tenant-access.ts';
 import { tenantObjects } from '../core/tenant/tenant-objects.ts';
 import { startAccess } from './access/server.ts';
+import { AuditRepository } from './audit/audit-repository.ts';
 import { ServerCertificatesRepository } from './certificates/server-certificates-repository.ts';
 import { type Environment, environment } from './env.ts';
 import { LogRepository } from './ingest/log-repository.ts';
+import { type TenantLimits, tenantLimitsText } from './limits/tenant-limits.ts';
 import { startServer, type RunningServer } from './server.ts';
 
 /**
@@ -25,28 +30,33 @@ const drainMs = 100_000;
 
 const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'message' });
 
-function start(env: Environment): Promise<RunningServer> {
+function start(env: Environment, limits: TenantLimits): Promise<RunningServer> {
   const dynamo = documentClient();
   const access = tenantAccess({
     roleArn: env.TENANT_ROLE_ARN,
     sessionName: 'tunnel',
     clients: tenantObjects,
   });
+  const identities = new IdentityRepository(dynamo, env.IDENTITIES_TABLE);
   return startServer(
     {
-      certificates: new ServerCertificatesRepository(new SecretsManagerClient(), env.TUNNEL_SECRET_ID),
+      certificates: new ServerCertificatesRepository(new SecretsManagerClient({ requestHandler: patience.answers }), env.TUNNEL_SECRET_ID),
       certificateDirectory: new CertificateDirectoryRepository(dynamo, env.DIRECTORY_TABLE),
       tunnelDirectory: new TunnelDirectoryRepository(dynamo, env.DIRECTORY_TABLE),
       clusters: new ClusterRepository(access, env.TENANT_TABLE),
+      accessRules: new AccessRuleRepository(access, env.TENANT_TABLE),
       logs: new LogRepository(access, env.LOG_BUCKET),
+      audit: new AuditRepository(access, env.LOG_BUCKET),
       verify: bearerVerifier({
-        identities: new IdentityRepository(dynamo, env.IDENTITIES_TABLE),
+        identities,
         issuer: env.OIDC_ISSUER,
         audience: env.OIDC_AUDIENCE,
         bindInvitations: false,
       }),
+      refresh: callerRefresh({ identities, issuer: env.OIDC_ISSUER, now: Date.now }),
       startAccess,
       logger,
+      writeFigures: (line) => void process.stdout.write(`${line}\n`),
       taskId: base32(randomBytes(10)),
       now: Date.now,
       random: Math.random,
@@ -57,7 +67,9 @@ function start(env: Environment): Promise<RunningServer> {
         tunnelPort: env.TUNNEL_PORT,
         accessPort: env.ACCESS_PORT,
         healthPort: env.HEALTH_PORT,
+        metricsPort: env.METRICS_PORT,
       },
+      limits,
     },
   );
 }
@@ -99,7 +111,9 @@ const parsed = environment.safeParse(process.env);
 if (!parsed.success) {
   fail(logger, `the environment does not fit: ${z.prettifyError(parsed.error)}`, undefined);
 }
-const starting = start(parsed.data);
+const limits = tenantLimitsText.safeParse(parsed.data.TENANT_LIMITS ?? '{}');
+if (!limits.success) fail(logger, `TENANT_LIMITS does not fit: ${z.prettifyError(limits.error)}`, undefined);
+const starting = start(parsed.data, limits.data);
 stopOnSignal(() => starting);
 try {
   const { ports } = await starting;

@@ -26,4 +26,5 @@ export const connectingSubresources: ReadonlySet<string> = new Set([
   'console',
   'vnc',
   'usbredir',
+  'vsock',
 ]);

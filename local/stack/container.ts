@@ -41,6 +41,8 @@ export async function startContainer({
       TUNNEL_PORT: String(addresses.ports.tunnel),
       ACCESS_PORT: String(addresses.ports.access),
       HEALTH_PORT: String(healthPort),
+      // Any free one; the server's log says which.
+      METRICS_PORT: '0',
     },
     memoryMb: spec.memoryMb,
     log,

@@ -19,6 +19,8 @@ import { TunnelDirectoryRepository } from '../../core/directory/tunnel-directory
 import { documentClient } from '../../core/tenant/tenant-access.ts';
 import { type AwsEndpoint, startAwsEndpoint } from '../../local/aws/endpoint.ts';
 import type { PolicyDocument, RolePolicies } from '../../local/aws/iam/policy-source.ts';
+import { trailInBucket } from '../../scripts/audit-source.ts';
+import { verifyTrail } from '../../scripts/audit-verification.ts';
 import { makeCa, makeServerCertificates, type TestCa } from './certificates.ts';
 import { TestGuardian } from './guardian.ts';
 import { clusterA, tenantA, until } from './tunnel-fixture.ts';
@@ -131,6 +133,7 @@ describe('the container process', () => {
       TUNNEL_PORT: '0',
       ACCESS_PORT: '0',
       HEALTH_PORT: '0',
+      METRICS_PORT: '0',
     };
   });
   afterEach(() => {
@@ -164,6 +167,12 @@ describe('the container process', () => {
     expect(await exited).toBe(1);
     expect(lines).toHaveLength(1);
     expect(lines[0]?.message).toMatch(/TUNNEL_SECRET_ID/);
+  });
+
+  test('with limits that are none says which and exits with 1', async () => {
+    const { lines, exited } = run({ ...environment, TENANT_LIMITS: '{"tunnel":1}' });
+    expect(await exited).toBe(1);
+    expect(lines.at(-1)?.message).toMatch(/TENANT_LIMITS does not fit[^]*"tunnel"/);
   });
 
   test('without its secret says so and exits with 1', async () => {
@@ -229,9 +238,10 @@ describe('the container process', () => {
     );
     expect(answer).toEqual({ status: 200, body: 'hello /api/v1/namespaces' });
 
-    expect((await guardian.post('{"start_time":1}')).status).toBe(200);
+    expect((await guardian.post('{"Key":{},"start_time":1,"end_time":2}')).status).toBe(200);
     const s3 = new S3Client({ ...operator, forcePathStyle: true });
-    const { Contents } = await s3.send(new ListObjectsV2Command({ Bucket: 'logs' }));
+    const clusters = { Bucket: 'logs', Prefix: `tenant/${tenantA}/cluster/` };
+    const { Contents } = await s3.send(new ListObjectsV2Command(clusters));
     expect(Contents?.map(({ Key }) => Key)).toEqual([
       expect.stringMatching(
         new RegExp(
@@ -255,8 +265,19 @@ describe('the container process', () => {
       ]),
     );
     expect(find('tunnel closed')).toMatchObject({ reason: 'SHUTDOWN', clusterId: clusterA });
+    // The last minute line, of which CloudWatch makes metrics.
+    expect(lines.find((line) => '_aws' in line)).toMatchObject({
+      TunnelsOpened: 1,
+      'TunnelsClosed.SHUTDOWN': 1,
+    });
     const directory = new TunnelDirectoryRepository(dynamo, 'directory');
     expect((await directory.locate(clusterA))?.state).toBe('disconnected');
+    const [chain, ...others] = await verifyTrail(
+      await trailInBucket(s3, { bucket: 'logs', tenantId: tenantA }),
+    );
+    // The day's start, the request, the chain's end.
+    expect([chain, others]).toMatchObject([{ records: 3, fromStart: true, end: 'closed', faults: [] }, []]);
+    expect(find('audit head')).toMatchObject({ tenantId: tenantA, hash: chain?.head });
     const said = JSON.stringify(lines);
     expect(said).not.toContain('PRIVATE KEY');
     expect(said).not.toContain(key.text);

@@ -1,7 +1,9 @@
 import { get } from 'node:http';
 import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import { startServer } from '../../tunnel-fargate/server.ts';
+import { FakeAuditSink } from './audit/audit-fixture.ts';
 import { TestGuardian } from './guardian.ts';
 import {
   clusterA,
@@ -31,6 +33,36 @@ describe('the tunnel server', () => {
     expect(await status(health, '/')).toBe(404);
     await tunnel.close();
     await expect(status(health, '/live')).rejects.toThrow();
+  });
+
+  test('lives before it is ready: not while it still waits for what it needs', async () => {
+    const probe = createServer();
+    probe.listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const { port } = probe.address() as AddressInfo;
+    probe.close();
+    await once(probe, 'close');
+    const directory = new FakeDirectory();
+    let answers: (() => void) | undefined;
+    const held = new Promise<void>((resolve) => (answers = resolve));
+    const renew = directory.renewLease.bind(directory);
+    directory.renewLease = async (lease) => {
+      await held;
+      return renew(lease);
+    };
+    const starting = startTunnel({
+      directory,
+      listen: { host: '127.0.0.1', tunnelPort: 0, accessPort: 0, healthPort: port, metricsPort: 0 },
+    });
+    for (;;) {
+      const live = await status(port, '/live').catch(() => undefined);
+      if (live === 200) break;
+    }
+    expect(await status(port, '/ready')).toBe(503);
+    answers?.();
+    const tunnel = await starting;
+    expect(await status(port, '/ready')).toBe(200);
+    await tunnel.close();
   });
 
   test('stays ready while the directory fails: live tunnels must not go with it', async () => {
@@ -122,15 +154,18 @@ describe('the tunnel server', () => {
         certificateDirectory: directory,
         tunnelDirectory: directory,
         clusters: { find: () => Promise.resolve(undefined) },
+        accessRules: { all: () => Promise.resolve([]) },
         logs: new FakeLogs(),
+        audit: new FakeAuditSink(),
         verify: () => Promise.reject(new Error('nobody')),
+        refresh: (caller) => Promise.resolve(caller),
         startAccess: access.start,
         logger,
         taskId: 'task-2',
         now: Date.now,
         random: Math.random,
       },
-      { listen: { host: '127.0.0.1', tunnelPort: 0, accessPort: 0, healthPort: 0 } },
+      { listen: { host: '127.0.0.1', tunnelPort: 0, accessPort: 0, healthPort: 0, metricsPort: 0 } },
     );
     await expect(starting).rejects.toThrow(/no such secret|does not answer/);
     expect(access.router).toBeUndefined();

@@ -9,6 +9,7 @@ import type { ServerDependencies, ServerOptions } from '../../tunnel-fargate/ser
 import { startServer } from '../../tunnel-fargate/server.ts';
 import type { LogObject } from '../../tunnel-fargate/ingest/log-repository.ts';
 import type { Router } from '../../tunnel-fargate/directory/router.ts';
+import { FakeAuditSink } from './audit/audit-fixture.ts';
 import { makeCa, makeServerCertificates, type TestCa, type TestPair } from './certificates.ts';
 
 export const tenantA = 't-aaaaaaaaaaaaaaaaaaaa';
@@ -155,12 +156,17 @@ export class FakeAccess {
   drainedFor: number | undefined;
   onDrain: () => Promise<void> = () => Promise.resolve();
   reloads = 0;
+  onRequest: Parameters<ServerDependencies['startAccess']>[0]['onRequest'];
+  onDropped: Parameters<ServerDependencies['startAccess']>[0]['onDropped'];
 
-  readonly start: ServerDependencies['startAccess'] = ({ router, tls }) => {
+  readonly start: ServerDependencies['startAccess'] = ({ router, tls, onRequest, onDropped }) => {
     this.router = router;
+    this.onRequest = onRequest;
+    this.onDropped = onDropped;
     this.certificates.push(tls().cert);
     return Promise.resolve({
       port: 0,
+      inFlight: 0,
       drain: async (deadlineMs: number) => {
         this.drainedFor = deadlineMs;
         await this.onDrain();
@@ -178,29 +184,40 @@ export type Fixture = Awaited<ReturnType<typeof startTunnel>>;
 
 /** The whole server on loopback, fakes where AWS would be. */
 export async function startTunnel(
-  changed: Partial<ServerOptions> & { ca?: TestCa; directory?: FakeDirectory } = {},
+  changed: Partial<ServerOptions> & {
+    ca?: TestCa;
+    directory?: FakeDirectory;
+    dependencies?: Partial<ServerDependencies>;
+  } = {},
 ) {
-  const { ca = await makeCa(), directory = new FakeDirectory(), ...options } = changed;
+  const { ca = await makeCa(), directory = new FakeDirectory(), dependencies, ...options } = changed;
   const secret = { versionId: '1', certificates: await makeServerCertificates(ca) };
   const logs = new FakeLogs();
   const access = new FakeAccess();
+  const audit = new FakeAuditSink();
   const { logger, lines } = recordingLogger();
+  const figures: string[] = [];
   const server = await startServer(
     {
       certificates: { read: () => Promise.resolve({ ...secret }) },
       certificateDirectory: directory,
       tunnelDirectory: directory,
       clusters: { find: (): Promise<ClusterRecord | undefined> => Promise.resolve(undefined) },
+      accessRules: { all: () => Promise.resolve([]) },
       logs,
+      audit,
       verify: () => Promise.reject(new Problem('UNAUTHENTICATED')),
+      refresh: (caller) => Promise.resolve(caller),
       startAccess: access.start,
       logger,
+      writeFigures: (line) => figures.push(line),
       taskId: 'task-1',
       now: Date.now,
       random: () => 0.5,
+      ...dependencies,
     },
     {
-      listen: { host: '127.0.0.1', tunnelPort: 0, accessPort: 0, healthPort: 0 },
+      listen: { host: '127.0.0.1', tunnelPort: 0, accessPort: 0, healthPort: 0, metricsPort: 0 },
       revocationPollMs: 20,
       certificatePollMs: 20,
       ...options,
@@ -222,7 +239,10 @@ export async function startTunnel(
     budget: server.budget,
     logs,
     access,
+    audit,
     lines,
+    /** Minute lines for CloudWatch. */
+    figures,
     /** A certificate that the directory knows. */
     async register(
       entry: Partial<CertificateEntry> = {},

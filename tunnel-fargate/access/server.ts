@@ -9,17 +9,30 @@ import type { Logger } from 'pino';
 import type { ClusterRepository } from '../../core/cluster/cluster-repository.ts';
 import type { BearerVerifier } from '../../core/credential/bearer-verifier.ts';
 import { Problem } from '../../core/problem/problem.ts';
+import type { CallerRefresh } from '../../core/credential/caller-refresh.ts';
+import type { defaultPace } from '../agent/handshake-pace.ts';
+import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { Router } from '../directory/router.ts';
+import type { TenantUsage } from '../limits/tenant-usage.ts';
 import { access, type AccessDependencies, type Finding } from './access.ts';
+import { AccessRules, type RulesOfTenant } from './access-rules.ts';
 import { authentication } from './authentication.ts';
+import { Authorisation } from './authorisation.ts';
 import { clusterLookup } from './cluster-lookup.ts';
 import { Connections, type ConnectionTiming } from './connections.ts';
 import { Discovery } from './discovery.ts';
-import { Exchange } from './exchange.ts';
-import { failureAnswer, isKubernetesClient } from './failure-answer.ts';
+import { Exchange, type UpgradeSocket } from './exchange.ts';
+import { failureAnswer, grpcFailureAnswer, isKubernetesClient } from './failure-answer.ts';
+import { GuardianRights } from './guardian-rights.ts';
+import { paceHandshakes } from './paced-handshakes.ts';
 import { rawFailure } from './raw-failure.ts';
+import { speaksGrpc } from './statistics.ts';
+import { RefusedUpgrades } from './refused-upgrades.ts';
+import { upgradeResponse } from './upgrade-response.ts';
+import { endFactsOf } from './request-record.ts';
+import { defaultRecheckTiming, type RecheckTiming, type RunningRequest, RunningRequests } from './running-requests.ts';
 
-export type AccessTiming = ConnectionTiming & {
+export type AccessTiming = ConnectionTiming & RecheckTiming & {
   /** How long a verified credential and a found cluster hold, ms. */
   readonly cacheMs: number;
   /** How long a request waits for a cluster that is reconnecting, ms. */
@@ -28,6 +41,10 @@ export type AccessTiming = ConnectionTiming & {
   readonly answerTimeoutMs: number;
   /** How long a body that we read ourselves may take, ms. */
   readonly bodyTimeoutMs: number;
+  /** How long bodies that pass may stand still: the client's, the cluster's, and what the other side does not take, ms. */
+  readonly requestSilenceMs: number;
+  readonly answerSilenceMs: number;
+  readonly stalledMs: number;
   /** How long watches and followed logs go on while the rest is waited for in a drain, ms. */
   readonly endlessDrainMs: number;
   /** For the head of an HTTP/1.1 request, ms. */
@@ -36,10 +53,15 @@ export type AccessTiming = ConnectionTiming & {
 };
 
 const defaultTiming: AccessTiming = {
-  cacheMs: 5_000,
+  ...defaultRecheckTiming,
+  // Half of the 5 s within which a revocation must be felt; what runs is looked at again in the other half.
+  cacheMs: 2_500,
   routeWaitMs: 5_000,
   answerTimeoutMs: 65_000,
   bodyTimeoutMs: 15_000,
+  requestSilenceMs: 60_000,
+  answerSilenceMs: 65_000,
+  stalledMs: 300_000,
   endlessDrainMs: 5_000,
   headersTimeoutMs: 15_000,
   handshakeTimeoutMs: 10_000,
@@ -54,17 +76,40 @@ export type AccessOptions = {
   readonly tls: () => SecureContextOptions;
   readonly listen: { readonly host: string; readonly port: number };
   readonly verify: BearerVerifier;
+  /** Asks again about callers whose requests run. */
+  readonly refresh: CallerRefresh;
+  readonly limits: Pick<TenantUsage, 'admitRequest'>;
+  readonly audit: Pick<AuditTrail, 'admit' | 'assertTakesChanges' | 'countRefusal'>;
   readonly clusters: Pick<ClusterRepository, 'find'>;
+  /** Reads all access rules of a tenant. */
+  readonly rulesOf: RulesOfTenant;
   readonly router: Router;
   readonly logger: Pick<Logger, 'info' | 'error'>;
+  /** Is told of each request that has ended, for the figures. */
+  readonly onRequest?: (request: EndedRequest) => void;
+  /** Is told of each connection that was dropped as one too many. */
+  readonly onDropped?: () => void;
+  readonly pace?: typeof defaultPace;
+  /** Connections of one address. */
+  readonly maxPerAddress?: number;
   /** Epoch milliseconds. */
   readonly now?: () => number;
   readonly timing?: Partial<AccessTiming>;
   readonly maxConnections?: number;
 };
 
+export type EndedRequest = {
+  /** Undefined: the client left before an answer began. */
+  readonly status: number | undefined;
+  readonly durationMs: number;
+  /** It was one that does not end by itself: a watch, a followed log, an upgraded stream. */
+  readonly endless: boolean;
+};
+
 export type AccessServer = {
   readonly port: number;
+  /** Requests that run, those that do not end by themselves included. */
+  readonly inFlight: number;
   /**
    * Lets what is running end by itself, and cuts it at the deadline (ms from now). Watches and followed logs, which do
    * not, are ended in order after 5 s: otherwise each would hold every drain up until its deadline.
@@ -75,23 +120,38 @@ export type AccessServer = {
   reloadTls(): void;
 };
 
-type Running = { readonly exchange: Exchange; readonly finding: Finding };
+type Running = RunningRequest & { readonly exchange: Exchange; readonly finding: Finding };
 
 /** Starts the access side; rejects when the address cannot be listened on. */
 export async function startAccess(options: AccessOptions): Promise<AccessServer> {
   const { logger, now = Date.now } = options;
   const timing = { ...defaultTiming, ...options.timing };
   const cache = { ttlMs: timing.cacheMs, now };
+  const rules = new AccessRules({ read: options.rulesOf, now });
   const deps: AccessDependencies = {
     authenticate: authentication(options.verify, cache),
     findCluster: clusterLookup(options.clusters, cache),
+    authorisation: new Authorisation((tenantId) => rules.of(tenantId)),
+    guardianRights: new GuardianRights({ now }),
     router: options.router,
     discovery: new Discovery({ now }),
+    refusedUpgrades: new RefusedUpgrades(),
+    limits: options.limits,
+    audit: options.audit,
     routeWaitMs: timing.routeWaitMs,
     answerTimeoutMs: timing.answerTimeoutMs,
     bodyTimeoutMs: timing.bodyTimeoutMs,
+    still: {
+      request: { silentMs: timing.requestSilenceMs, stalledMs: timing.stalledMs },
+      answer: { silentMs: timing.answerSilenceMs, stalledMs: timing.stalledMs },
+    },
   };
-  const running = new Set<Running>();
+  const running = new RunningRequests<Running>({
+    refresh: options.refresh,
+    now,
+    timing,
+    onError: (error) => logger.error({ err: error }, 'a running request could not be judged again'),
+  });
   /** The last exchange of each HTTP/1.1 connection. */
   const answering = new WeakMap<Duplex, Exchange>();
   let draining = false;
@@ -121,16 +181,33 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     http1Options,
   });
   server.maxConnections = options.maxConnections ?? 10_000;
+  paceHandshakes(server, {
+    ...(options.pace ? { pace: options.pace } : {}),
+    ...(options.maxPerAddress === undefined ? {} : { maxPerAddress: options.maxPerAddress }),
+    onDropped: options.onDropped,
+  });
   const connections = new Connections(server, timing);
 
   async function serve(
     request: IncomingMessage | Http2ServerRequest,
     response: ServerResponse | Http2ServerResponse,
+    upgrade?: UpgradeSocket,
   ): Promise<void> {
     const startedAt = now();
-    const exchange = new Exchange(request, response, () => draining);
+    const exchange = new Exchange(request, response, () => draining, upgrade);
     const finding: Finding = {};
-    const entry = { exchange, finding };
+    const entry: Running = {
+      exchange,
+      finding,
+      startedAt,
+      get caller() {
+        return finding.caller;
+      },
+      get reauthorise() {
+        return finding.reauthorise;
+      },
+      revoke: () => revoke(entry),
+    };
     running.add(entry);
     if (response instanceof ServerResponse) answering.set(request.socket, exchange);
     let problem: Problem | undefined;
@@ -140,12 +217,16 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
       problem = fail(exchange, error);
     } finally {
       running.delete(entry);
+      finding.admission?.release();
+      finding.record?.end(endFactsOf(exchange, finding, { problem, durationMs: now() - startedAt }));
     }
     if (draining && response instanceof ServerResponse) {
       // A streamed answer is out by now; its head may have gone before it could say that it is the last one.
       if (response.closed) request.socket.end();
       else response.once('close', () => request.socket.end());
     }
+    const durationMs = now() - startedAt;
+    options.onRequest?.({ status: exchange.status, durationMs, endless: finding.endless === true });
     const outcome = exchange.gone.aborted ? { ended: (exchange.gone.reason as Error).name } : {};
     const code = problem ? { code: problem.code } : {};
     logger.info({ ...summary(exchange, finding), ...code, ...outcome, ms: now() - startedAt }, 'request');
@@ -165,16 +246,35 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
       exchange.reset();
       return problem;
     }
+    if (exchange.isHttp2 && speaksGrpc(exchange)) {
+      const { status, headers } = grpcFailureAnswer(problem, exchange.requestId);
+      exchange.answer(status, headers);
+      return problem;
+    }
     const kubernetes = isKubernetesClient(exchange.headers);
     const { status, headers, body } = failureAnswer(problem, { requestId: exchange.requestId, kubernetes });
     exchange.answer(status, { ...headers, 'Content-Length': String(Buffer.byteLength(body)) }, body);
     return problem;
   }
 
-  server.on('request', (request, response) => void serve(request, response));
+  /** A mistake of ours in one request must end neither the process nor anybody's tunnel. */
+  const begin = (...request: Parameters<typeof serve>) =>
+    void serve(...request).catch((error: unknown) => {
+      logger.error({ err: error }, 'a request could not be ended in order');
+      request[0].socket.destroy();
+    });
+
+  server.on('request', (request, response) => begin(request, response));
+  // Whether the body is wanted is for the cluster to say.
+  server.on('checkContinue', (request, response) => begin(request, response));
+  // Any other protocol that an HTTP/1.1 request asks for; which of them is offered is found out later.
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, early: Buffer) => {
+    const response = upgradeResponse(request, socket);
+    if (response) begin(request, response, { socket, early });
+  });
   // CONNECT: over HTTP/2 a stream like any other, over HTTP/1.1 a bare socket.
   server.on('connect', (request: IncomingMessage | Http2ServerRequest, to: Http2ServerResponse | Duplex) => {
-    if (to instanceof Http2ServerResponse) void serve(request, to);
+    if (to instanceof Http2ServerResponse) begin(request, to);
     else rawFailure(to, new Problem('METHOD_NOT_ALLOWED'));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -200,6 +300,15 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     if (finding.endless === true && finding.streamed) finding.streamed.finish();
     else exchange.reset();
   };
+  const revoke = (entry: Running) => {
+    // Its client does not take the end.
+    if (entry.finding.revoked === true) entry.exchange.reset();
+    else {
+      entry.finding.revoked = true;
+      end(entry);
+    }
+  };
+  running.start();
   const told = new WeakSet<Running>();
   const endEndless = () => {
     for (const entry of running) {
@@ -221,10 +330,14 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
       await connections.drain(deadlineMs, endAll);
     } finally {
       clearInterval(ending);
+      running.stop();
     }
   };
   return {
     port: (server.address() as AddressInfo).port,
+    get inFlight() {
+      return [...running].length;
+    },
     drain,
     close: () => drain(0),
     reloadTls: () => server.setSecureContext({ ...options.tls(), minVersion: 'TLSv1.2' }),

@@ -1,4 +1,9 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  constants,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import { Problem } from '../../core/problem/problem.ts';
 import type { ClusterRequestOptions } from './cluster-link.ts';
 import { maxRequests } from './inner-connection.ts';
@@ -91,7 +96,11 @@ function start(
 ): ClientHttp2Stream | undefined {
   let stream;
   try {
-    stream = connection.session.request(headers, { endStream, waitForTrailers, ...(signal ? { signal } : {}) });
+    stream = connection.session.request(headers, {
+      endStream,
+      waitForTrailers,
+      ...(signal ? { signal } : {}),
+    });
   } catch (error) {
     if (connection.session.closed || connection.session.destroyed) return undefined;
     throw error;

@@ -1,10 +1,13 @@
 import type { Logger } from 'pino';
 import type { CertificateDirectoryRepository } from '../../core/directory/certificate-directory-repository.ts';
+import type { AcceptedCertificates } from './accepted-certificates.ts';
 import type { Tunnels } from './tunnels.ts';
 
 type Options = {
   readonly directory: Pick<CertificateDirectoryRepository, 'revokedSince'>;
   readonly tunnels: Pick<Tunnels, 'get' | 'all' | 'close'>;
+  /** Must not admit what is revoked. */
+  readonly accepted: Pick<AcceptedCertificates, 'forget' | 'heard'>;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** Between two questions, ms. */
@@ -32,6 +35,11 @@ export class RevocationWatch {
     this.#answered = options.now();
   }
 
+  /** When the last question that was answered was put, epoch ms; before the first, when it began to watch. */
+  get answeredAt(): number {
+    return this.#answered;
+  }
+
   start(): void {
     this.#schedule();
   }
@@ -54,15 +62,17 @@ export class RevocationWatch {
   }
 
   async #ask(): Promise<void> {
-    const { directory, tunnels, now, overlapMs = 60_000 } = this.#options;
+    const { directory, tunnels, accepted, now, overlapMs = 60_000 } = this.#options;
     const asked = now();
     for (const tunnel of tunnels.all()) {
       if (asked > tunnel.identity.notAfter) tunnels.close(tunnel, 'CERTIFICATE_EXPIRED');
     }
     for (const { clusterId, fingerprint } of await directory.revokedSince(this.#answered - overlapMs)) {
+      accepted.forget(fingerprint);
       const tunnel = tunnels.get(clusterId);
       if (tunnel?.identity.fingerprint === fingerprint) tunnels.close(tunnel, 'CERTIFICATE_REVOKED');
     }
     this.#answered = asked;
+    accepted.heard(asked);
   }
 }

@@ -2,23 +2,27 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import QuickLRU from 'quick-lru';
-import type { CertificateDirectoryRepository } from '../../core/directory/certificate-directory-repository.ts';
+import type { TenantUsage } from '../limits/tenant-usage.ts';
 import type { YamuxStream } from '../yamux/stream.ts';
 import { endTransport } from '../yamux/transport.ts';
 import { defaultPace, HandshakePace } from './handshake-pace.ts';
-import { type Identity, identify, type Verdict } from './identity.ts';
+import { type Identify, type Identity, type RefusalReason, type Verdict } from './identity.ts';
 import { defaultRefusals, Refusals } from './refusals.ts';
 import { acceptTls, type KeyPair, serverContext } from './tls-acceptance.ts';
 import { defaultTunnelOptions, Tunnel, type TunnelEnd, type TunnelOptions } from './tunnel.ts';
 import type { Tunnels } from './tunnels.ts';
+import type { WindowMemory } from './window-memory.ts';
 
 export type TunnelServerOptions = {
   readonly listen: { readonly host: string; readonly port: number };
   readonly certificate: KeyPair;
-  readonly directory: Pick<CertificateDirectoryRepository, 'find'>;
+  readonly identify: Identify;
   readonly tunnels: Tunnels;
+  readonly limits: Pick<TenantUsage, 'admitsTunnel'>;
+  readonly windowMemory: Pick<WindowMemory, 'open'>;
   /** A stream that a cluster opened. */
   readonly onStream: (stream: YamuxStream, tunnel: Tunnel) => void;
+  readonly observer?: TunnelObserver;
   readonly logger: Logger;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -26,6 +30,25 @@ export type TunnelServerOptions = {
   readonly pace?: typeof defaultPace;
   readonly refusals?: typeof defaultRefusals;
   readonly tunnel?: Partial<TunnelOptions>;
+};
+
+/** What a connection to the port came to: a tunnel, a refused certificate, no TLS in time, dropped as one too many. */
+export type HandshakeOutcome = 'accepted' | 'refused' | 'failed' | 'dropped';
+
+/** Bytes on the wire of all tunnels since the start (in: from the clusters); their mux streams and upgraded requests now. */
+export type TunnelTraffic = {
+  readonly in: number;
+  readonly out: number;
+  readonly streams: number;
+  readonly upgrades: number;
+};
+
+/** Is told what happens here, for the figures. */
+export type TunnelObserver = {
+  onHandshake(outcome: HandshakeOutcome): void;
+  onRefused(reason: RefusalReason): void;
+  onOpened(by: { readonly stale: boolean }): void;
+  onClosed(reason: TunnelEnd): void;
 };
 
 /** The same refusal of the same certificate is logged once in this time: refused clusters come back every few seconds. */
@@ -40,6 +63,10 @@ export class TunnelServer {
   readonly #logged = new QuickLRU<string, true>({ maxSize: 1_000, maxAge: refusalLogMs });
   /** Connections that are not yet a tunnel. */
   readonly #arriving = new Set<Socket>();
+  /** Tunnels that are up, with the connection that carries each. */
+  readonly #carriers = new Map<Tunnel, Socket>();
+  /** Bytes of tunnels that have ended. */
+  #ended = { in: 0, out: 0 };
   #context: SecureContext;
   #sequence = 0;
   #closed = false;
@@ -82,6 +109,27 @@ export class TunnelServer {
     await this.#refusals.close();
   }
 
+  get traffic(): TunnelTraffic {
+    const sum = { ...this.#ended, streams: 0, upgrades: 0 };
+    for (const [tunnel, { bytesRead, bytesWritten }] of this.#carriers) {
+      sum.in += bytesRead;
+      sum.out += bytesWritten;
+      sum.streams += tunnel.streamCount;
+      sum.upgrades += tunnel.upgradeCount;
+    }
+    return sum;
+  }
+
+  /** Connections that are not yet judged. */
+  get handshakesInFlight(): number {
+    return this.#pace.inFlight;
+  }
+
+  /** Refused peers that wait for their end. */
+  get refusedParked(): number {
+    return this.#refusals.size;
+  }
+
   #onConnection(socket: Socket): void {
     // None: it is gone already. Kept here, for a socket forgets its address when it closes.
     const address = socket.remoteAddress ?? '';
@@ -92,6 +140,7 @@ export class TunnelServer {
       });
     });
     if (!accepted) {
+      this.#options.observer?.onHandshake('dropped');
       socket.destroy();
       return;
     }
@@ -101,8 +150,11 @@ export class TunnelServer {
   }
 
   async #handshake(socket: Socket): Promise<void> {
-    const { directory, now, logger, handshakeTimeoutMs = 10_000 } = this.#options;
-    if (socket.destroyed) return;
+    const { logger, observer, handshakeTimeoutMs = 10_000 } = this.#options;
+    if (socket.destroyed) {
+      observer?.onHandshake('failed');
+      return;
+    }
     let secured: TLSSocket;
     try {
       secured = await acceptTls(socket, {
@@ -111,23 +163,38 @@ export class TunnelServer {
         requestCert: true,
       });
     } catch (error) {
+      observer?.onHandshake('failed');
       logger.debug({ err: error, remoteAddress: socket.remoteAddress }, 'a TLS handshake failed');
       return;
     }
     this.#sequence += 1;
     const sequence = this.#sequence;
-    const verdict = await identify(secured.getPeerX509Certificate(), { directory, now });
-    if (secured.destroyed) return;
+    const verdict = await this.#options.identify(secured.getPeerX509Certificate());
+    if (secured.destroyed) {
+      observer?.onHandshake('failed');
+      return;
+    }
     if (verdict.kind === 'refused') {
       this.#refuse(secured, verdict);
     } else if (this.#closed) {
       void endTransport(secured, 1_000);
+    } else if (!this.#admits(verdict.identity)) {
+      const { fingerprint } = verdict.identity;
+      this.#refuse(secured, { kind: 'refused', reason: 'TENANT_LIMIT', fingerprint });
     } else {
-      this.#open(secured, verdict.identity, sequence);
+      this.#open(secured, verdict, { sequence, carrier: socket });
     }
   }
 
+  /** A cluster that has a tunnel may always replace it: it is how a cluster comes back. */
+  #admits({ clusterId, tenantId }: Identity): boolean {
+    const { tunnels, limits } = this.#options;
+    return tunnels.get(clusterId) !== undefined || limits.admitsTunnel(tunnels.sizeOf(tenantId));
+  }
+
   #refuse(secured: TLSSocket, { reason, fingerprint, cause }: Extract<Verdict, { kind: 'refused' }>): void {
+    this.#options.observer?.onHandshake('refused');
+    this.#options.observer?.onRefused(reason);
     const key = `${reason} ${fingerprint ?? ''}`;
     if (!this.#logged.has(key)) {
       this.#logged.set(key, true);
@@ -139,26 +206,52 @@ export class TunnelServer {
     else this.#refusals.park(secured);
   }
 
-  #open(secured: TLSSocket, identity: Identity, sequence: number): void {
-    const { tunnels, onStream, now, logger, tunnel: changed } = this.#options;
+  #open(
+    secured: TLSSocket,
+    { identity, stale }: Extract<Verdict, { kind: 'accepted' }>,
+    { sequence, carrier }: { sequence: number; carrier: Socket },
+  ): void {
+    const { tunnels, windowMemory, onStream, observer, now, logger, tunnel: changed } = this.#options;
     const { tenantId, clusterId, fingerprint } = identity;
     const line = { tenantId, clusterId, fingerprint, remoteAddress: secured.remoteAddress };
-    logger.info({ event: 'tunnel opened', ...line, tlsVersion: secured.getProtocol() }, 'tunnel opened');
+    logger.info(
+      { event: 'tunnel opened', ...line, tlsVersion: secured.getProtocol(), ...(stale ? { stale } : {}) },
+      'tunnel opened',
+    );
+    observer?.onHandshake('accepted');
+    observer?.onOpened({ stale });
+    const memory = windowMemory.open(tenantId);
     const tunnel = new Tunnel(secured, {
       identity,
       sequence,
       now,
       options: { ...defaultTunnelOptions, ...changed },
+      windowBudget: memory.budget,
       onStream,
       onClose: (closed: Tunnel, reason: TunnelEnd) => {
-        const { openedAt, rttMs } = closed;
+        const { openedAt, rttMs, streams } = closed;
+        const { bytesRead: bytesIn, bytesWritten: bytesOut } = carrier;
+        this.#carriers.delete(closed);
+        this.#ended = { in: this.#ended.in + bytesIn, out: this.#ended.out + bytesOut };
         tunnels.remove(closed);
+        memory.close();
+        observer?.onClosed(reason);
         logger.info(
-          { event: 'tunnel closed', ...line, reason, durationMs: now() - openedAt, rttMs },
+          {
+            event: 'tunnel closed',
+            ...line,
+            reason,
+            durationMs: now() - openedAt,
+            bytesIn,
+            bytesOut,
+            streams,
+            rttMs,
+          },
           'tunnel closed',
         );
       },
     });
+    this.#carriers.set(tunnel, carrier);
     tunnels.add(tunnel);
   }
 }

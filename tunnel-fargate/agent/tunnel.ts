@@ -3,10 +3,13 @@ import type { Duplex } from 'node:stream';
 import type { YamuxError } from '../yamux/error.ts';
 import { YamuxSession } from '../yamux/session.ts';
 import type { YamuxStream } from '../yamux/stream.ts';
+import type { WindowBudget } from '../yamux/window-budget.ts';
 import type { ClusterLink, ClusterRequestOptions } from './cluster-link.ts';
 import type { Identity } from './identity.ts';
 import { openInnerConnection } from './inner-connection.ts';
 import { InnerConnections } from './inner-connections.ts';
+import type { UpgradeAnswer, UpgradeOptions, UpgradeRequest } from './upgrade-connection.ts';
+import { UpgradeConnections } from './upgrade-connections.ts';
 
 /** Why a tunnel ended: a decision of ours, or the code of the mux. */
 export type TunnelEnd =
@@ -18,25 +21,22 @@ export type TunnelEnd =
   | YamuxError['code'];
 
 export type TunnelOptions = {
-  /**
-   * Receive window of each stream that we open, bytes: what a stalled reader may leave in our memory. Streams that the
-   * cluster opens keep the protocol's 262,144: it opens as many as it likes, and no byte budget counts what is unread.
-   */
-  readonly initialWindow: number;
+  /** What a stream's receive window may grow to, of either side's streams, as long as the window memory allows it, bytes. */
+  readonly maxWindow: number;
   /** Our own keepalive, ms: finds dead peers, measures the round trip. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
-  /** Guardian pings every 100 ms, the next only after the reply: held back 3 s, the pings of 10,000 idle clusters are cheap (tunnel.md 1). */
+  /** Guardian pings every 100 ms, the next only after the reply: held back 5 s of the 10 s after which it gives up, the pings of 10,000 idle clusters are cheap (tunnel.md 1, benchmarks.md W6). */
   readonly pongDelayMs: number;
   /** Bound of the inner TLS handshake, ms. */
   readonly innerTimeoutMs: number;
 };
 
 export const defaultTunnelOptions: TunnelOptions = {
-  initialWindow: 1_048_576,
+  maxWindow: 16_777_216,
   pingIntervalMs: 15_000,
   pingTimeoutMs: 10_000,
-  pongDelayMs: 3_000,
+  pongDelayMs: 5_000,
   innerTimeoutMs: 10_000,
 };
 
@@ -46,6 +46,8 @@ type Dependencies = {
   readonly sequence: number;
   readonly now: () => number;
   readonly options: TunnelOptions;
+  /** Memory for what the cluster sends and nobody has read yet. */
+  readonly windowBudget: WindowBudget;
   /** A stream that the cluster opened. */
   readonly onStream: (stream: YamuxStream, tunnel: Tunnel) => void;
   readonly onClose: (tunnel: Tunnel, end: TunnelEnd) => void;
@@ -59,27 +61,43 @@ export class Tunnel implements ClusterLink {
   readonly openedAt: number;
   readonly #session: YamuxSession;
   readonly #inner: InnerConnections;
+  readonly #upgrades: UpgradeConnections;
   readonly #onClose: Dependencies['onClose'];
+  #ourStreams = 0;
+  #theirStreams = 0;
   #end: TunnelEnd | undefined;
+  /** The session as those see it who open streams: it counts them. */
+  readonly #counted: Pick<YamuxSession, 'open'> = {
+    open: () => {
+      const stream = this.#session.open();
+      this.#ourStreams += 1;
+      return stream;
+    },
+  };
 
-  constructor(transport: Duplex, { identity, sequence, now, options, onStream, onClose }: Dependencies) {
+  constructor(transport: Duplex, dependencies: Dependencies) {
+    const { identity, sequence, now, options, windowBudget, onStream, onClose } = dependencies;
     this.identity = identity;
     this.sequence = sequence;
     this.openedAt = now();
     this.#onClose = onClose;
-    const { initialWindow, pingIntervalMs, pingTimeoutMs, pongDelayMs } = options;
+    const { maxWindow, pingIntervalMs, pingTimeoutMs, pongDelayMs } = options;
     const session = new YamuxSession(transport, {
       role: 'server',
-      initialWindow,
+      maxWindow,
+      windowBudget,
       pingIntervalMs,
       pingTimeoutMs,
       pongDelayMs,
     });
     this.#session = session;
-    this.#inner = new InnerConnections({
-      open: () => openInnerConnection({ session, pin: identity, now, timeoutMs: options.innerTimeoutMs }),
+    const pinned = { session: this.#counted, pin: identity, now, timeoutMs: options.innerTimeoutMs };
+    this.#inner = new InnerConnections({ open: () => openInnerConnection(pinned) });
+    this.#upgrades = new UpgradeConnections(pinned);
+    session.on('stream', (stream) => {
+      this.#theirStreams += 1;
+      onStream(stream, this);
     });
-    session.on('stream', (stream) => onStream(stream, this));
     session.once('close', (reason) => this.#finish(reason?.code ?? 'SESSION_CLOSED'));
   }
 
@@ -96,8 +114,27 @@ export class Tunnel implements ClusterLink {
     return this.#session.rttMs;
   }
 
+  /** Mux streams that are open now, of either side. */
+  get streamCount(): number {
+    return this.#session.streamCount;
+  }
+
+  /** Upgraded requests that are open now. */
+  get upgradeCount(): number {
+    return this.#upgrades.size;
+  }
+
+  /** Mux streams since it is up, by who opened them. */
+  get streams(): { readonly ours: number; readonly theirs: number } {
+    return { ours: this.#ourStreams, theirs: this.#theirStreams };
+  }
+
   request(headers: OutgoingHttpHeaders, options: ClusterRequestOptions): Promise<ClientHttp2Stream> {
     return this.#inner.request(headers, options);
+  }
+
+  upgrade(request: UpgradeRequest, options: UpgradeOptions): Promise<UpgradeAnswer> {
+    return this.#upgrades.upgrade(request, options);
   }
 
   /**
@@ -113,6 +150,7 @@ export class Tunnel implements ClusterLink {
     if (this.#end !== undefined) return;
     this.#end = end;
     this.#inner.close();
+    this.#upgrades.close();
     this.#onClose(this, end);
   }
 }

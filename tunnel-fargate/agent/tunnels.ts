@@ -9,6 +9,8 @@ type Dependencies = {
   /** Puts a tunnel into the directory; `onSuperseded` when a newer one is announced elsewhere. */
   readonly announce: (tunnel: Tunnel, onSuperseded: () => void) => Announcement;
   readonly logger: Logger;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
 };
 
 type Live = { readonly tunnel: Tunnel; readonly announcement: Announcement };
@@ -18,9 +20,13 @@ type Waiter = (tunnel: Tunnel) => void;
 export class Tunnels {
   readonly #dependencies: Dependencies;
   readonly #live = new Map<string, Live>();
+  /** How many of them each tenant has. */
+  readonly #perTenant = new Map<string, number>();
   readonly #waiters = new Map<string, Set<Waiter>>();
   /** Clusters that were cut off by a revocation and have not come back since; the oldest beyond some thousands are forgotten. */
   readonly #revoked = new QuickLRU<string, true>({ maxSize: 5_000 });
+  /** When the last tunnel of a cluster ended here, epoch ms; the oldest beyond some thousands are forgotten. */
+  readonly #ended = new QuickLRU<string, number>({ maxSize: 5_000 });
   /** Closings and withdrawals under way. */
   readonly #leaving = new Set<Promise<void>>();
 
@@ -32,6 +38,11 @@ export class Tunnels {
     return this.#live.size;
   }
 
+  /** Live tunnels of a tenant. */
+  sizeOf(tenantId: string): number {
+    return this.#perTenant.get(tenantId) ?? 0;
+  }
+
   get(clusterId: string): Tunnel | undefined {
     return this.#live.get(clusterId)?.tunnel;
   }
@@ -39,6 +50,11 @@ export class Tunnels {
   /** Whether the cluster's last tunnel here was cut because its certificate was revoked. */
   wasRevoked(clusterId: string): boolean {
     return this.#revoked.has(clusterId);
+  }
+
+  /** When its last tunnel here ended, epoch ms, if it is known: for the time in which the directory does not answer. */
+  endedAt(clusterId: string): number | undefined {
+    return this.#ended.peek(clusterId);
   }
 
   all(): readonly Tunnel[] {
@@ -55,6 +71,7 @@ export class Tunnels {
     if (other) this.close(other, 'REPLACED');
     const announcement = this.#dependencies.announce(tunnel, () => this.close(tunnel, 'SUPERSEDED'));
     this.#live.set(clusterId, { tunnel, announcement });
+    this.#perTenant.set(tunnel.tenantId, this.sizeOf(tunnel.tenantId) + 1);
     this.#revoked.delete(clusterId);
     const waiters = this.#waiters.get(clusterId);
     this.#waiters.delete(clusterId);
@@ -66,6 +83,10 @@ export class Tunnels {
     const live = this.#live.get(tunnel.clusterId);
     if (live?.tunnel !== tunnel) return;
     this.#live.delete(tunnel.clusterId);
+    this.#ended.set(tunnel.clusterId, this.#dependencies.now());
+    const left = this.sizeOf(tunnel.tenantId) - 1;
+    if (left > 0) this.#perTenant.set(tunnel.tenantId, left);
+    else this.#perTenant.delete(tunnel.tenantId);
     this.#track(live.announcement.withdraw());
   }
 

@@ -25,6 +25,8 @@ export type LocalLinks = {
   get(clusterId: string): ClusterLink | undefined;
   /** Whether the cluster was cut off here because its certificate was revoked: it will not come back with that one. */
   wasRevoked(clusterId: string): boolean;
+  /** When its last tunnel here ended, epoch ms, if it is known. */
+  endedAt(clusterId: string): number | undefined;
   /** The link once it is there; undefined after `ms`; rejects with the signal's reason. */
   waitFor(clusterId: string, ms: number, signal?: AbortSignal): Promise<ClusterLink | undefined>;
 };
@@ -48,7 +50,8 @@ type Whereabouts =
 /**
  * Router of a service with one task. An entry of another task that is alive is that of the task we replace in a
  * rolling restart, or which replaces us: the cluster will come here, so it is waited for. One that was cut off by a
- * revocation is not.
+ * revocation is not. While the directory does not answer, what this task saw itself is what counts: a cluster whose
+ * tunnel ended here a moment ago is waited for, of all others nobody knows.
  * Units: none for a cluster that is connected here; else 1 read, and 1 more when its entry says connected.
  */
 export class OneTaskRouter implements Router {
@@ -72,7 +75,7 @@ export class OneTaskRouter implements Router {
   }
 
   async #whereabouts(clusterId: string): Promise<Whereabouts> {
-    const { directory, now, recentMs = 60_000 } = this.#dependencies;
+    const { links, directory, now, recentMs = 60_000 } = this.#dependencies;
     try {
       const entry = await directory.locate(clusterId);
       if (!entry) return { kind: 'gone', since: undefined };
@@ -84,6 +87,8 @@ export class OneTaskRouter implements Router {
       }
       return { kind: now() - since <= recentMs ? 'returning' : 'gone', since };
     } catch (cause) {
+      const seen = links.endedAt(clusterId);
+      if (seen !== undefined && now() - seen <= recentMs) return { kind: 'returning', since: seen };
       throw new Problem('UNAVAILABLE', 'The directory of tunnels does not answer.', { cause });
     }
   }

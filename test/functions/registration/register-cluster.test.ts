@@ -58,6 +58,7 @@ describe('a registration', () => {
       since: new Date(start).toISOString(),
       registeredAt: new Date(start).toISOString(),
       cluster: facts,
+      impersonation: false,
       certificate: { fingerprint, notAfter: certificate.validToDate.toISOString() },
     });
   });

@@ -18,6 +18,10 @@ import { Problem } from '../../../core/problem/problem.ts';
 import { type AccessOptions, type AccessServer, startAccess } from '../../../tunnel-fargate/access/server.ts';
 import type { ClusterLink } from '../../../tunnel-fargate/agent/cluster-link.ts';
 import type { Route } from '../../../tunnel-fargate/directory/router.ts';
+import { type AuditOptions, AuditTrail } from '../../../tunnel-fargate/audit/audit-trail.ts';
+import { defaultTenantLimits, type TenantLimits } from '../../../tunnel-fargate/limits/tenant-limits.ts';
+import { TenantUsage } from '../../../tunnel-fargate/limits/tenant-usage.ts';
+import { FakeAuditSink } from '../audit/audit-fixture.ts';
 import { makeCa, type TestCa } from '../certificates.ts';
 
 export const tenantId = `t-${'a'.repeat(20)}`;
@@ -41,15 +45,36 @@ export const callerOf = (role: Role, tenant = tenantId): Caller => ({
   tenantId: tenant,
   principal: `user:${role}`,
   scopes: new Set(roleScopes[role]),
+  roles: [role],
 });
+
+/** Of a link that serves requests only. */
+export const noUpgrade: ClusterLink['upgrade'] = () => Promise.reject(new Error('there are no upgrades here'));
 
 /** A cluster's API server without TLS, and the link to it. */
 export type Cluster = {
   readonly link: ClusterLink;
   /** Requests as they came in. */
   readonly seen: IncomingHttpHeaders[];
+  /** What it was asked of its Guardian's rights, and its answer: all of them unless a test says otherwise. */
+  readonly asked: ReviewSpec[];
+  grants: (spec: ReviewSpec) => boolean;
   close(): Promise<void>;
 };
+
+export type ReviewSpec = { resourceAttributes?: Record<string, string> };
+const reviewPath = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+
+function answerReview(stream: ServerHttp2Stream, grants: Cluster['grants'], asked: ReviewSpec[]): void {
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stream.on('end', () => {
+    const { spec } = JSON.parse(Buffer.concat(chunks).toString()) as { spec: ReviewSpec };
+    asked.push(spec);
+    stream.respond({ ':status': 201, 'content-type': 'application/json' });
+    stream.end(JSON.stringify({ kind: 'SelfSubjectAccessReview', spec, status: { allowed: grants(spec) } }));
+  });
+}
 
 export type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
@@ -61,10 +86,15 @@ export async function startCluster(
   through: (port: number) => Promise<number> = (port) => Promise.resolve(port),
 ): Promise<Cluster> {
   const seen: IncomingHttpHeaders[] = [];
+  const asked: ReviewSpec[] = [];
   const server = createServer();
   server.on('session', (session) => session.on('error', () => undefined));
   server.on('stream', (stream, headers) => {
     stream.on('error', () => undefined);
+    if (headers[':method'] === 'POST' && headers[':path'] === reviewPath) {
+      answerReview(stream, (spec) => cluster.grants(spec), asked);
+      return;
+    }
     seen.push(headers);
     serve(stream, headers);
   });
@@ -72,15 +102,18 @@ export async function startCluster(
   await once(server, 'listening');
   const session = connect(`http://127.0.0.1:${await through((server.address() as AddressInfo).port)}`);
   session.on('error', () => undefined);
-  return {
+  const cluster: Cluster = {
     seen,
+    asked,
+    grants: () => true,
     link: {
       clusterId: id,
       tenantId: tenant,
-      request: (headers, { endStream, signal }) => {
+      request: (headers, { endStream, waitForTrailers = false, signal }) => {
         signal?.throwIfAborted();
-        return Promise.resolve(session.request(headers, { endStream, ...(signal ? { signal } : {}) }));
+        return Promise.resolve(session.request(headers, { endStream, waitForTrailers, ...(signal ? { signal } : {}) }));
       },
+      upgrade: noUpgrade,
     },
     close: async () => {
       session.destroy();
@@ -88,6 +121,7 @@ export async function startCluster(
       await once(server, 'close');
     },
   };
+  return cluster;
 }
 
 /** Answers everything with 200 and a JSON body that says what arrived. */
@@ -110,6 +144,9 @@ export type Access = {
   readonly port: number;
   readonly logged: Record<string, unknown>[];
   readonly verified: string[];
+  readonly audit: FakeAuditSink;
+  readonly trail: AuditTrail;
+  readonly usage: TenantUsage;
   readonly found: string[];
   /** What the router answers; `undefined`: that the cluster has never been connected. */
   route: Route;
@@ -128,12 +165,26 @@ export type CallOptions = {
   readonly body?: string;
 };
 
+/** For an access side that lets nobody in. */
+const nobody = () => {
+  throw new Error('nobody was to be let in');
+};
+export const unused: Pick<AccessOptions, 'refresh' | 'limits' | 'audit' | 'rulesOf'> = {
+  refresh: nobody,
+  rulesOf: nobody,
+  limits: { admitRequest: nobody },
+  audit: { admit: nobody, assertTakesChanges: nobody, countRefusal: nobody },
+};
+
 let authority: Promise<TestCa> | undefined;
 
 /** The access side in front of a cluster, with callers by the names of roles. */
 export async function startFixture(
   cluster: Cluster | undefined,
-  options: Partial<Pick<AccessOptions, 'timing' | 'verify' | 'clusters' | 'router' | 'now'>> = {},
+  options: Partial<Pick<AccessOptions, 'timing' | 'verify' | 'refresh' | 'clusters' | 'rulesOf' | 'router' | 'now' | 'pace' | 'maxPerAddress' | 'onDropped' | 'onRequest'>> & {
+    limits?: Partial<TenantLimits>;
+    audit?: Partial<AuditOptions>;
+  } = {},
 ): Promise<Access> {
   const ca = await (authority ??= makeCa());
   const pair = await ca.issue({ names: ['127.0.0.1', 'localhost'], usage: 'server' });
@@ -143,6 +194,12 @@ export async function startFixture(
   const fixture = {
     route: (cluster ? { kind: 'link', link: cluster.link } : { kind: 'absent', since: undefined }) as Route,
   };
+  const { limits, audit, ...rest } = options;
+  const { now = Date.now } = rest;
+  const usage = new TenantUsage({ limits: { ...defaultTenantLimits, ...limits }, now });
+  const sink = new FakeAuditSink();
+  const logger = { info: log, error: log };
+  const trail = new AuditTrail({ sink, taskId: 'task-1', now, logger, timing: { batchMs: 10, retryMs: 10 }, ...audit });
   const server = await startAccess({
     tls: () => ({ cert: pair.certificate, key: pair.key }),
     listen: { host: '127.0.0.1', port: 0 },
@@ -159,9 +216,13 @@ export async function startFixture(
         return Promise.resolve(id === own ? recordOf(id) : undefined);
       },
     },
+    rulesOf: () => Promise.resolve([]),
     router: { route: () => Promise.resolve(fixture.route) },
-    logger: { info: log, error: log },
-    ...options,
+    refresh: (caller) => Promise.resolve(caller),
+    limits: usage,
+    audit: trail,
+    logger,
+    ...rest,
   });
   const url = `https://127.0.0.1:${server.port}`;
   const session = () => {
@@ -180,6 +241,9 @@ export async function startFixture(
     port: server.port,
     logged,
     verified,
+    audit: sink,
+    trail,
+    usage,
     found,
     session,
     h2: async (path: string, call: CallOptions = {}) => {
@@ -209,6 +273,7 @@ export async function startFixture(
     close: async () => {
       for (const opened of sessions) opened.destroy();
       await server.close();
+      await trail.close(1_000);
     },
   });
 }

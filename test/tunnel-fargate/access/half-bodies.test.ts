@@ -36,13 +36,13 @@ async function throughTap(port: number): Promise<number> {
   return (tap.address() as AddressInfo).port;
 }
 
-/** What ended the first stream: RFC 9113 §4.1, the frames after the preface. */
+/** What ended the request's stream, the second after the question for Guardian's right: RFC 9113 §4.1, the frames after the preface. */
 function endings(): string[] {
   const bytes = Buffer.concat(sent);
   const found: string[] = [];
   for (let at = prefaceBytes; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
     const [type, flags, stream] = [bytes[at + 3], bytes[at + 4] ?? 0, bytes.readUInt32BE(at + 5)];
-    if (stream !== 1) continue;
+    if (stream !== 3) continue;
     if (type === 0 && flags & constants.NGHTTP2_FLAG_END_STREAM) found.push('END_STREAM');
     if (type === 3) found.push(`RST_STREAM ${bytes.readUInt32BE(at + 9)}`);
   }

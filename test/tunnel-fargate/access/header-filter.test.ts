@@ -3,8 +3,10 @@ import {
   clusterAuthority,
   outerLocation,
   requestHeaders,
+  requestTrailers,
   responseHeaders,
   responseTrailers,
+  upgradeHeaders,
 } from '../../../tunnel-fargate/access/header-filter.ts';
 
 const inner = (headers: Record<string, string>) =>
@@ -64,7 +66,6 @@ describe('headers into the cluster', () => {
     'transfer-encoding',
     'upgrade',
     'te',
-    'trailer',
     'expect',
     'http2-settings',
   ])('never carry %s', (name) => {
@@ -87,6 +88,73 @@ describe('headers into the cluster', () => {
   test('say that trailers are welcome, and nothing else of TE', () => {
     expect(inner({ te: 'gzip, trailers' }).te).toBe('trailers');
     expect(inner({ te: 'gzip' })).not.toHaveProperty('te');
+  });
+});
+
+describe('what comes before and after a body', () => {
+  test('is announced by its names: those that may pass', () => {
+    expect(inner({ trailer: 'X-Checksum, Authorization, Content-Length, bad name' }).trailer).toBe(
+      'x-checksum',
+    );
+    expect(inner({ trailer: 'Host' })).not.toHaveProperty('trailer');
+  });
+
+  test('is the cluster to say with 100, and no other expectation', () => {
+    expect(inner({ expect: '100-Continue' }).expect).toBe('100-continue');
+  });
+
+  test.each([
+    ...[
+      'authorization',
+      'cookie',
+      'host',
+      'impersonate-user',
+      'impersonate_user',
+      'x-forwarded-for',
+      'te',
+      'trailer',
+    ],
+    ...['content-length', 'content-type', 'transfer-encoding', 'range', 'if-match', 'x-http-method-override'],
+  ])('is never %s in a trailer', (name) => {
+    expect(requestTrailers({ [name]: 'x', 'x-checksum': '1' })).toEqual({ 'x-checksum': '1' });
+  });
+});
+
+describe('a WebSocket', () => {
+  const headers = {
+    connection: 'Upgrade, X-Secret',
+    upgrade: 'websocket',
+    host: 'access.example',
+    authorization: 'Bearer x',
+    'x-secret': '1',
+    'sec-websocket-key': 'k',
+    'impersonate-user': 'root',
+  };
+
+  test('is asked for in the name of whom we vouch for, and without what is for us', () => {
+    const identity = { user: 'cattery:user:a', groups: ['cattery:role:editor'] };
+    expect(upgradeHeaders(headers, identity)).toEqual({
+      host: clusterAuthority,
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-key': 'k',
+      'impersonate-user': 'cattery:user:a',
+      'impersonate-group': ['cattery:role:editor'],
+    });
+    expect(upgradeHeaders(headers, undefined)).not.toHaveProperty('impersonate-user');
+  });
+
+  test.each([
+    ['base64url.bearer.authorization.k8s.io.c2Vj', undefined],
+    ['base64url.bearer.authorization.k8s.io.c2Vj, v5.channel.k8s.io', 'v5.channel.k8s.io'],
+    [
+      'v5.channel.k8s.io,BASE64URL.bearer.authorization.k8s.io.c2Vj,v4.channel.k8s.io',
+      'v5.channel.k8s.io, v4.channel.k8s.io',
+    ],
+  ])('never carries a token among its sub-protocols: %s', (protocols, left) => {
+    const offered = { ...headers, 'sec-websocket-protocol': protocols };
+    expect(upgradeHeaders(offered, undefined)['sec-websocket-protocol']).toBe(left);
+    expect(inner({ 'sec-websocket-protocol': protocols })['sec-websocket-protocol']).toBe(left);
   });
 });
 

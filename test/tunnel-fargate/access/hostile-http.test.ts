@@ -12,6 +12,7 @@ import {
   startCluster,
   startFixture,
   until,
+  unused,
 } from './access-fixture.ts';
 
 const pods = `/clusters/${clusterId}/api/v1/pods`;
@@ -161,6 +162,7 @@ describe('TLS', () => {
       verify: () => Promise.reject(new Error('not asked')),
       clusters: { find: () => Promise.resolve(undefined) },
       router: { route: () => Promise.resolve({ kind: 'absent', since: undefined }) },
+      ...unused,
       logger: { info: () => undefined, error: () => undefined },
     });
     const presented = async () => {

@@ -6,6 +6,7 @@ import {
   isLongRunning,
   type Method,
   requestAttributes,
+  upgradeAttributes,
 } from '../../../tunnel-fargate/access/request-attributes.ts';
 
 const read = (method: Method, target: string) => {
@@ -71,6 +72,27 @@ describe('request attributes', () => {
     ['limit=500', 'list'],
   ])('?%s of a collection is a %s', (query, verb) => {
     expect(read('GET', `/api/v1/pods?${query}`).verb).toBe(verb);
+  });
+
+  test.each(['watch=1;x', 'watch=1%', 'a;b&watch=1', 'fieldSelector=metadata.name%3Dp&x=%zz'])(
+    '?%s of a collection is refused with INVALID_REQUEST: Go would drop a part of it',
+    (query) => {
+      expect(() => read('GET', `/api/v1/pods?${query}`)).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }));
+      // Where nothing hangs on it, it passes.
+      expect(read('GET', `/api/v1/namespaces/x/services/s/proxy/path?${query}`).verb).toBe('connect');
+      expect(read('POST', `/api/v1/namespaces/x/pods?${query}`).verb).toBe('create');
+    },
+  );
+
+  test('a WebSocket acts inside the cluster, but for watches and logs', () => {
+    const over = (target: string) => upgradeAttributes(read('GET', target));
+    expect(over('/apis/x.example/v1/namespaces/x/machines/m/console2')).toMatchObject({
+      verb: 'connect',
+      apiVerb: 'get',
+    });
+    expect(over('/api/v1/namespaces/x/pods/p/log?follow=1').verb).toBe('get');
+    expect(over('/api/v1/namespaces/x/pods?watch=1').verb).toBe('watch');
+    expect(over('/api/v1/namespaces/x/pods/p').verb).toBe('get');
   });
 
   test('a watch parameter on one object stays a get', () => {

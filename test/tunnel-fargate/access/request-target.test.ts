@@ -23,7 +23,7 @@ describe('the target of a request', () => {
     });
   });
 
-  test.each(['api', 'apis', 'version', 'openapi/v3'])('may be /%s', (door) => {
+  test.each(['api', 'apis', 'version', 'openapi/v3', 'goldmane.Statistics/List'])('may be /%s', (door) => {
     expect(codeOf(`/clusters/${id}/${door}`)).toBe('accepted');
   });
 
@@ -33,7 +33,12 @@ describe('the target of a request', () => {
     `/clusters/${id}`,
     `/clusters/${id}/healthz`,
     `/clusters/${id}/API/v1`,
-    `/clusters/${id}/goldmane.Statistics/List`,
+    `/clusters/${id}/goldmane.Statistics`,
+    `/clusters/${id}/goldmane.Statistics/List/`,
+    `/clusters/${id}/goldmane.Statistics/List?x=1`,
+    `/clusters/${id}/goldmane.Statistics/List/x`,
+    `/clusters/${id}/goldmane.Statistics/Stream`,
+    `/clusters/${id}/goldmane.Flows/List`,
     '/v1/me',
   ])('is NOT_FOUND when it is none of ours: %s', (target) => {
     expect(codeOf(target)).toBe('NOT_FOUND');

@@ -3,7 +3,7 @@ import { connect } from 'node:http2';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import type { ClusterLink } from '../../../tunnel-fargate/agent/cluster-link.ts';
-import { type Access, clusterId, jsonOf, startFixture, tenantId } from './access-fixture.ts';
+import { type Access, clusterId, jsonOf, noUpgrade, startFixture, tenantId } from './access-fixture.ts';
 
 const pods = `/clusters/${clusterId}/api/v1/pods`;
 
@@ -58,6 +58,7 @@ async function accessTo(status: string): Promise<Access> {
     clusterId,
     tenantId,
     request: (head, { endStream }) => Promise.resolve(session.request(head, { endStream })),
+    upgrade: noUpgrade,
   };
   const access = await startFixture(undefined);
   access.route = { kind: 'link', link };

@@ -3,6 +3,7 @@ import { connect as connectTls } from 'node:tls';
 import type { ClientHttp2Stream } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { ClusterLink } from '../../../tunnel-fargate/agent/cluster-link.ts';
+import { maxRequests } from '../../../tunnel-fargate/agent/inner-connection.ts';
 import { TestGuardian } from '../guardian.ts';
 import { closing, type Fixture, startTunnel, until } from '../tunnel-fixture.ts';
 
@@ -69,6 +70,32 @@ describe('requests into a cluster', () => {
     await gone;
     streams.push(await open(link, '/freed'));
     for (const stream of streams) stream.destroy();
+  });
+
+  test('are not held up by a connection full of readers that take nothing', async () => {
+    const guardian = await connect({
+      serve: (stream, headers) => {
+        stream.respond({ ':status': 200 });
+        stream.end(headers[':path'] === '/large' ? Buffer.alloc(2_000_000) : 'small');
+      },
+    });
+    const link = await tunnel.link();
+    const stalled = await Promise.all(
+      Array.from({ length: maxRequests - 1 }, async () => {
+        const stream = await link.request({ ':path': '/large' }, { endStream: true });
+        stream.on('error', () => undefined);
+        await new Promise((resolve) => stream.once('response', resolve));
+        return stream.pause();
+      }),
+    );
+    // Each has taken what its own window lets in: the neighbours' room is untouched.
+    expect((await get(link, '/small')).body).toBe('small');
+    const large = await open(link, '/large');
+    let size = 0;
+    for await (const chunk of large) size += (chunk as Buffer).length;
+    expect(size).toBe(2_000_000);
+    expect(guardian.opened).toBe(1);
+    for (const stream of stalled) stream.destroy();
   });
 
   test('make a new connection when the old one is dead', async () => {

@@ -132,6 +132,17 @@ describe('the audit trail', () => {
     expect(await verified(stored)).toMatchObject([{ faults: [] }]);
   });
 
+  test('begins no day again that has ended, though the clock is set back into it', async () => {
+    const { trail, stored, clock, request } = start({ timing: { dayTurnMs: 5, batchMs: 5 } });
+    request();
+    clock.now = day('2026-11-24T00:00:00.200');
+    await until(() => recordsOf(stored).some(({ phase }) => phase === 'day-end'));
+    clock.now = day('2026-11-23T23:59:58.000');
+    request();
+    await trail.close(1_000);
+    expect(await verified(stored)).toMatchObject([{ days: ['2026-11-23', '2026-11-24'], end: 'closed', faults: [] }]);
+  });
+
   test('tries again with the same name and bytes until S3 has it, and puts no two of a tenant at once', async () => {
     const faults: ('refused' | 'lost')[] = ['refused', 'lost', 'refused', 'lost'];
     const { trail, attempts, stored, request } = start({ fault: () => faults.shift() });

@@ -8,6 +8,7 @@ const link: ClusterLink = {
   clusterId: clusterA,
   tenantId: tenantA,
   request: () => Promise.reject(new Error('not in this test')),
+  upgrade: () => Promise.reject(new Error('not in this test')),
 };
 
 /** Links of which one may come while it is waited for. */
@@ -22,6 +23,10 @@ class FakeLinks implements LocalLinks {
   }
   wasRevoked(clusterId: string): boolean {
     return this.revoked.has(clusterId);
+  }
+  ended: number | undefined;
+  endedAt(): number | undefined {
+    return this.ended;
   }
   waitFor(_clusterId: string, ms: number): Promise<ClusterLink | undefined> {
     this.waits.push(ms);
@@ -113,6 +118,18 @@ describe('the way into a cluster', () => {
   test('cannot be told while the directory does not answer: UNAVAILABLE', async () => {
     const { directory, router: routes } = router();
     directory.failing = true;
+    await expect(routes.route(clusterA)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('of one that left here a moment ago is waited for although the directory does not answer', async () => {
+    const { links, directory, router: routes } = router();
+    directory.failing = true;
+    links.ended = now - 2_000;
+    expect(await routes.route(clusterA)).toEqual({ kind: 'absent', since: now - 2_000 });
+    links.coming = link;
+    expect(await routes.route(clusterA)).toEqual({ kind: 'link', link });
+    expect(links.waits).toEqual([5_000, 5_000]);
+    links.ended = now - 600_000;
     await expect(routes.route(clusterA)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 

@@ -3,6 +3,7 @@ import { type AddressInfo, connect as connectTcp, createServer, type Server } fr
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ByteBudget } from '../../../tunnel-fargate/ingest/byte-budget.ts';
+import { FlowIngest } from '../../../tunnel-fargate/ingest/flow-ingest.ts';
 import { LogEndpoint } from '../../../tunnel-fargate/ingest/log-endpoint.ts';
 import { logEndpointName, makeCa } from '../certificates.ts';
 import { clusterA, closing, FakeLogs, recordingLogger, tenantA, until } from '../tunnel-fixture.ts';
@@ -21,12 +22,12 @@ describe('a stream that a cluster leaves hanging', () => {
     const ca = await makeCa();
     roots = ca.certificate;
     budget = new ByteBudget({ totalBytes: 1_000_000, clusterBytes: 1_000_000 });
+    const { logger } = recordingLogger();
     endpoint = new LogEndpoint({
       certificate: await ca.issue({ names: [logEndpointName] }),
-      logs: new FakeLogs(),
-      budget,
-      logger: recordingLogger().logger,
-      now: Date.now,
+      ingest: new FlowIngest({ logs: new FakeLogs(), budget, logger, now: Date.now }),
+      logger,
+      headTimeoutMs: 10 * timeoutMs,
       handshakeTimeoutMs: timeoutMs,
       stallTimeoutMs: timeoutMs,
     });
@@ -66,6 +67,16 @@ describe('a stream that a cluster leaves hanging', () => {
     await until(() => budget.inUse > 0);
     await closing(socket);
     await until(() => budget.inUse === 0);
+  });
+
+  test('with a head that trickles is cut after the time for a head, though bytes keep coming', async () => {
+    const socket = (await tls()).resume();
+    socket.write(`${head.slice(0, -4)}\r\nX-Long: `);
+    const trickle = setInterval(() => socket.write('x'), timeoutMs / 4);
+    const began = Date.now();
+    await closing(socket);
+    clearInterval(trickle);
+    expect(Date.now() - began).toBeGreaterThan(5 * timeoutMs);
   });
 
   test('after bytes that are no HTTP is answered 400 and cut', async () => {
