@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
 
 import { ignoreErrors } from './agent-stream.ts';
+import { forwardUpgrade } from './agent-upgrade.ts';
 import { flushHeaders } from './kube-api-response.ts';
 
 /** Where the agent finds the cluster's API server. */
@@ -120,14 +121,22 @@ export function startProxy(options: ProxyOptions): Proxy {
   const upstreamAgent = new Agent({ keepAlive: true, ca: options.kubeApi.ca, rejectUnauthorized: true });
   const streams = new Set<Duplex>();
 
-  function forward(request: ProxyRequest, response: ProxyResponse): void {
+  function upstreamOf() {
     const url = new URL(options.kubeApi.url);
-    const upstream = httpsRequest({
-      agent: upstreamAgent,
+    return {
       host: url.hostname,
       port: url.port,
+      ca: options.kubeApi.ca,
+      rejectUnauthorized: true,
       // Node would take the name to verify from the Host header, which is the caller's.
       servername: isIP(url.hostname) === 0 ? url.hostname : '',
+    };
+  }
+
+  function forward(request: ProxyRequest, response: ProxyResponse): void {
+    const upstream = httpsRequest({
+      ...upstreamOf(),
+      agent: upstreamAgent,
       method: request.method,
       path: request.url,
       headers: forwardedHeaders(request, options),
@@ -170,6 +179,18 @@ export function startProxy(options: ProxyOptions): Proxy {
     response.removeHeader('connection');
     response.on('finish', () => socket.end());
     handle(request, response);
+  });
+  http1.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const [path = '/'] = (request.url ?? '/').split('?', 1);
+    if (routeOf(path).to !== 'kube-api') {
+      socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+      return;
+    }
+    forwardUpgrade(request, socket, head, {
+      upstream: upstreamOf(),
+      headers: forwardedHeaders(request, options),
+      responseHeaders,
+    });
   });
   http1.on('clientError', (_error, socket) => socket.destroy());
 

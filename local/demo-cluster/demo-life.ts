@@ -1,10 +1,10 @@
 import type { JsonObject, KubeObject } from './kube-json.ts';
 import { listAt, numberAt, objectAt, stringsAt, textAt } from './kube-json.ts';
-import { demoLabel, nodeFor, podOf, runningStatus, stamp as stampOf } from './demo-pod.ts';
+import { demoLabel, nodeFor, runningStatus, stamp as stampOf } from './demo-pod.ts';
+import { rollOut } from './demo-rollout.ts';
 import type { PodLogs } from './kube-api-log.ts';
 import { resourceOf } from './kube-api-resource.ts';
 import type { KubeStore } from './kube-api-store.ts';
-import { generatedName } from './kube-api-verbs.ts';
 
 export type LifeOptions = {
   store: KubeStore;
@@ -21,10 +21,11 @@ export type Life = { tick: () => void; stop: () => void };
 const pods = resourceOf('', 'pods');
 const events = resourceOf('', 'events');
 const deployments = resourceOf('apps', 'deployments');
-const replicaSets = resourceOf('apps', 'replicasets');
 
 /** The annotation that counts ticks on one pod of the demo, so that a watch of pods emits on each. */
 export const counterAnnotation = 'cattery.dev/demo-counter';
+/** From a change of a deployment to what follows of it, ms. */
+const reactionMs = 100;
 const worker = { namespace: 'shop', label: 'orders-worker' };
 
 /**
@@ -115,85 +116,6 @@ export function startLife(options: LifeOptions): Life {
     else addEvent(changed, 'Normal', 'Heartbeat', `The demo cluster is alive: tick ${count}`);
   }
 
-  /** Pods for what a deployment asks, the way a ReplicaSet controller would, in one step. */
-  function reconcile(deployment: KubeObject): void {
-    const { namespace, name, uid } = deployment.metadata;
-    const wanted = numberAt(deployment, 'spec', 'replicas');
-    const set =
-      store
-        .list(replicaSets, namespace)
-        .find((candidate) =>
-          listAt(candidate, 'metadata', 'ownerReferences').some((owner) => textAt(owner, 'uid') === uid),
-        ) ??
-      store.create(replicaSets, {
-        apiVersion: 'apps/v1',
-        kind: 'ReplicaSet',
-        metadata: {
-          name: generatedName(`${name}-`),
-          namespace,
-          labels: stringsAt(deployment, 'spec', 'template', 'metadata', 'labels'),
-          annotations: { 'deployment.kubernetes.io/revision': '1' },
-          ownerReferences: [
-            {
-              apiVersion: 'apps/v1',
-              kind: 'Deployment',
-              name,
-              uid,
-              controller: true,
-              blockOwnerDeletion: true,
-            },
-          ],
-        },
-        spec: {
-          replicas: wanted,
-          selector: objectAt(deployment, 'spec', 'selector'),
-          template: objectAt(deployment, 'spec', 'template'),
-        },
-      });
-    const template = objectAt(deployment, 'spec', 'template');
-    const running = store
-      .list(pods, namespace)
-      .filter((pod) =>
-        listAt(pod, 'metadata', 'ownerReferences').some((owner) => textAt(owner, 'uid') === set.metadata.uid),
-      );
-    for (const pod of running.slice(wanted)) {
-      store.remove(pods, namespace, pod.metadata.name);
-      if (namespace) logs.forget(namespace, pod.metadata.name);
-      addEvent(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
-    }
-    for (let index = running.length; index < wanted; index++) {
-      const pod = store.create(
-        pods,
-        podOf(
-          { ...set, spec: { ...objectAt(set, 'spec'), template } },
-          generatedName(`${set.metadata.name}-`),
-          nodeFor(index),
-          now(),
-        ),
-      );
-      addEvent(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
-    }
-    const counts = { replicas: wanted, readyReplicas: wanted, availableReplicas: wanted };
-    const { resourceVersion: _set, ...setMetadata } = set.metadata;
-    store.update(replicaSets, {
-      ...set,
-      metadata: { ...setMetadata, name: set.metadata.name },
-      spec: { ...objectAt(set, 'spec'), replicas: wanted },
-      status: { ...counts, observedGeneration: numberAt(set, 'metadata', 'generation') },
-    });
-    const { resourceVersion: _deployment, ...metadata } = deployment.metadata;
-    store.update(deployments, {
-      ...deployment,
-      metadata: { ...metadata, name },
-      status: {
-        ...objectAt(deployment, 'status'),
-        ...counts,
-        updatedReplicas: wanted,
-        observedGeneration: numberAt(deployment, 'metadata', 'generation'),
-      },
-    });
-  }
-
   function settlePods(): void {
     for (const pod of store.list(pods)) {
       if (textAt(pod, 'status', 'phase') !== 'Pending') continue;
@@ -221,12 +143,34 @@ export function startLife(options: LifeOptions): Life {
 
   function tick(): void {
     count += 1;
-    for (const deployment of store.list(deployments)) reconcile(deployment);
+    for (const deployment of store.list(deployments)) rollOut(deployment, { store, logs, now, addEvent });
     settlePods();
     changeWorker();
     writeLogs();
   }
 
+  // A deployment that was changed does not wait for the next tick: kubectl rollout status would.
+  const changed = new Map<string, NodeJS.Timeout>();
+  const stopWatching = store.subscribe(deployments, ({ type, object }) => {
+    const { namespace, name, uid = '' } = object.metadata;
+    const isSettled =
+      numberAt(object, 'status', 'observedGeneration') === numberAt(object, 'metadata', 'generation');
+    if (type === 'DELETED' || isSettled || changed.has(uid)) return;
+    const react = () => {
+      changed.delete(uid);
+      if (!store.has(deployments, namespace, name)) return;
+      rollOut(store.get(deployments, namespace, name), { store, logs, now, addEvent });
+    };
+    changed.set(uid, setTimeout(react, reactionMs));
+  });
+
   const timer = setInterval(tick, options.intervalMs ?? 5000);
-  return { tick, stop: () => clearInterval(timer) };
+  return {
+    tick,
+    stop() {
+      clearInterval(timer);
+      stopWatching();
+      for (const waiting of changed.values()) clearTimeout(waiting);
+    },
+  };
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from './kube-json.ts';
+import { aggregatedVersion } from './kube-api-request.ts';
 import type { Resource } from './kube-api-resource.ts';
 import { groupVersionOf, resources, verbsOf } from './kube-api-resource.ts';
 
@@ -18,8 +19,8 @@ function of(group: string, version: string): Resource[] {
   return resources.filter((resource) => resource.group === group && resource.version === version);
 }
 
-/** `APIVersions`, the legacy answer of `/api` (and the only one of `/api/`). */
-export function legacyCore(serverAddress: string): JsonObject {
+/** `APIVersions`, the legacy answer of `/api`. */
+function legacyCore(serverAddress: string): JsonObject {
   return {
     kind: 'APIVersions',
     versions: versionsOf(''),
@@ -33,19 +34,19 @@ function legacyGroup(group: string): JsonObject {
 }
 
 /** `APIGroupList`, the legacy answer of `/apis` (and the only one of `/apis/`). */
-export function legacyGroups(): JsonObject {
+function legacyGroups(): JsonObject {
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groupNames().map(legacyGroup) };
 }
 
 /** `APIGroup`, the answer of `/apis/{group}`; undefined for a group that is not served. */
-export function groupDocument(group: string): JsonObject | undefined {
+function groupDocument(group: string): JsonObject | undefined {
   return groupNames().includes(group)
     ? { kind: 'APIGroup', apiVersion: 'v1', ...legacyGroup(group) }
     : undefined;
 }
 
 /** `APIResourceList`, the answer of `/api/v1` and `/apis/{group}/{version}`; undefined where none is served. */
-export function resourceList(group: string, version: string): JsonObject | undefined {
+function resourceList(group: string, version: string): JsonObject | undefined {
   const served = of(group, version);
   const [first] = served;
   if (!first) return undefined;
@@ -104,7 +105,7 @@ function aggregatedResource(resource: Resource): JsonObject {
  * `APIGroupDiscoveryList` (apidiscovery.k8s.io) in the version asked for: of `/api` the core group alone, of
  * `/apis` all the others.
  */
-export function aggregated(root: 'api' | 'apis', version: 'v2' | 'v2beta1'): JsonObject {
+function aggregated(root: 'api' | 'apis', version: 'v2' | 'v2beta1'): JsonObject {
   const groups = root === 'api' ? [''] : groupNames();
   return {
     kind: 'APIGroupDiscoveryList',
@@ -119,4 +120,26 @@ export function aggregated(root: 'api' | 'apis', version: 'v2' | 'v2beta1'): Jso
       })),
     })),
   };
+}
+
+/** The discovery document at a path, in the form that the Accept header prefers; undefined where there is none. */
+export function discoveryDocument(
+  path: string,
+  accept: string | undefined,
+  serverAddress: string,
+): { body: JsonObject; type?: string } | undefined {
+  const version = aggregatedVersion(accept);
+  // Seen with Kubernetes 1.33: with a slash at its end only the first of both has the aggregated form.
+  if ((path === '/api' || path === '/api/' || path === '/apis') && version) {
+    const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
+    return { body: aggregated(path === '/apis' ? 'apis' : 'api', version), type };
+  }
+  if (path === '/api' || path === '/api/') return { body: legacyCore(serverAddress) };
+  if (path === '/apis' || path === '/apis/') return { body: legacyGroups() };
+  const [root, group = '', served, ...more] = path.split('/').slice(1);
+  const rest = root === 'api' ? [group, served, ...more] : [served, ...more];
+  if (rest.filter((segment) => segment).length > 1 || (root !== 'api' && root !== 'apis')) return undefined;
+  const body =
+    root === 'api' ? resourceList('', group) : served ? resourceList(group, served) : groupDocument(group);
+  return body ? { body } : undefined;
 }

@@ -1,3 +1,6 @@
+/** What lies below one object. */
+export type Subresource = 'status' | 'scale' | 'log' | 'exec' | 'attach' | 'portforward';
+
 /** One kind that the demo API serves, and under which names. */
 export type Resource = {
   group: string;
@@ -8,7 +11,7 @@ export type Resource = {
   namespaced: boolean;
   shortNames: string[];
   categories: string[];
-  subresources: ('status' | 'scale' | 'log')[];
+  subresources: Subresource[];
   /** Top-level fields beside apiVersion, kind and metadata; any other is unknown. */
   fields: string[];
   /** Field selectors beside metadata.name and metadata.namespace. */
@@ -86,7 +89,7 @@ export const resources: Resource[] = [
   resource('v1', 'pods', 'Pod', {
     shortNames: ['po'],
     categories: ['all'],
-    subresources: ['log', 'status'],
+    subresources: ['attach', 'exec', 'log', 'portforward', 'status'],
     selectable: [
       'spec.nodeName',
       'spec.restartPolicy',
@@ -118,9 +121,13 @@ export function groupVersionOf(resource: Resource): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
 }
 
+/** Subresources that are connections. */
+export const upgraded: readonly string[] = ['exec', 'attach', 'portforward'];
+
 /** The verbs a resource's own path takes; subresources take get, patch and update, a log only get. */
-export function verbsOf(subresource?: 'status' | 'scale' | 'log'): string[] {
+export function verbsOf(subresource?: Subresource): string[] {
   if (subresource === undefined) return verbs;
+  if (upgraded.includes(subresource)) return ['create', 'get'];
   return subresource === 'log' ? ['get'] : ['get', 'patch', 'update'];
 }
 

@@ -1,19 +1,20 @@
 /** The demo cluster's API server: started by main.ts or a test, it listens on 127.0.0.1 and changes only its own memory. */
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
 import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { JsonObject, KubeObject } from './kube-json.ts';
 import { objectAt } from './kube-json.ts';
 import { makeServerCertificate } from './kube-api-certificate.ts';
-import { aggregated, groupDocument, legacyCore, legacyGroups, resourceList } from './kube-api-discovery.ts';
+import { discoveryDocument } from './kube-api-discovery.ts';
 import { listObjects } from './kube-api-list.ts';
 import { PodLogs, serveLog } from './kube-api-log.ts';
 import { openApi } from './kube-api-openapi.ts';
 import type { ResourcePath } from './kube-api-request.ts';
 import {
-  aggregatedVersion,
   contentTypeOf,
   formOf,
   includeObjectOf,
@@ -21,10 +22,11 @@ import {
   readObject,
   readText,
 } from './kube-api-request.ts';
-import type { Resource } from './kube-api-resource.ts';
+import { type Resource, upgraded } from './kube-api-resource.ts';
 import { KubeError, noSuchPath } from './kube-api-status.ts';
 import { KubeStore } from './kube-api-store.ts';
 import { isList, partialOf, tableOf } from './kube-api-table.ts';
+import { podUpgrades, refuseUpgrade } from './kube-api-upgrade.ts';
 import {
   createObject,
   deleteCollection,
@@ -78,7 +80,7 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
   const { ca, key, certificate } = await makeServerCertificate(now());
   let address = '';
 
-  function assertAllowed(request: Http2ServerRequest): void {
+  function assertAllowed(request: Pick<Http2ServerRequest, 'headers'>): void {
     const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
     if (!timingSafeEqual(createHash('sha256').update(given).digest(), tokenHash))
       throw new KubeError('Unauthorized', 'Unauthorized');
@@ -159,6 +161,7 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
       else throw notAllowed();
     } else {
       const named = { ...path, name };
+      if (upgraded.includes(subresource ?? '')) throw new KubeError('BadRequest', 'Upgrade request required');
       if (method === 'GET' && subresource === 'log')
         serveLog({ store, logs, path: named, query, response, now: now() });
       else if (subresource === 'log') throw notAllowed();
@@ -173,30 +176,11 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
     }
   }
 
-  function discovery(
-    path: string,
-    accept: string | undefined,
-  ): { body: JsonObject; type?: string } | undefined {
-    const version = aggregatedVersion(accept);
-    if ((path === '/api' || path === '/apis') && version) {
-      const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
-      return { body: aggregated(path === '/api' ? 'api' : 'apis', version), type };
-    }
-    if (path === '/api' || path === '/api/') return { body: legacyCore(address) };
-    if (path === '/apis' || path === '/apis/') return { body: legacyGroups() };
-    const [root, group = '', served, ...more] = path.split('/').slice(1);
-    const rest = root === 'api' ? [group, served, ...more] : [served, ...more];
-    if (rest.filter((segment) => segment).length > 1 || (root !== 'api' && root !== 'apis')) return undefined;
-    const body =
-      root === 'api' ? resourceList('', group) : served ? resourceList(group, served) : groupDocument(group);
-    return body ? { body } : undefined;
-  }
-
   async function serve(call: Call): Promise<void> {
     const { request, url } = call;
     assertAllowed(request);
     const path = url.pathname;
-    const found = discovery(path, request.headers.accept);
+    const found = discoveryDocument(path, request.headers.accept, address);
     const document =
       found?.body ??
       (path === '/version' ? versionDocument(gitVersion) : undefined) ??
@@ -221,10 +205,7 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
       call.response.destroy();
       return;
     }
-    const known =
-      error instanceof KubeError
-        ? error
-        : new KubeError('InternalError', 'the demo API server failed on this request');
+    const known = knownError(error);
     send(call, known.code, known.toStatus());
   }
 
@@ -235,6 +216,20 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
     response.on('error', () => undefined);
     serve(call).catch((error: unknown) => fail(call, error));
   });
+  const upgrades = podUpgrades({ store, logs });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const url = new URL(request.url ?? '', 'https://demo.invalid');
+    try {
+      assertAllowed(request);
+      const [root, version = '', ...rest] = decodeSegments(url.pathname);
+      if (root !== 'api') throw noSuchPath();
+      const path = parseResourcePath('', version, rest);
+      if (!upgraded.includes(path.subresource ?? '')) throw notAllowed();
+      upgrades.serve({ request, socket, head, query: url.searchParams }, path);
+    } catch (error) {
+      refuseUpgrade(socket, knownError(error));
+    }
+  });
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
   server.on('session', (session) => {
@@ -243,6 +238,8 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
   });
   server.on('secureConnection', (socket: Socket) => {
     sockets.add(socket);
+    // HTTP/1.1 over this kind of server has it off: the end of an answer would wait 40 ms for an ACK of its head.
+    socket.setNoDelay(true);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => undefined);
   });
@@ -259,12 +256,18 @@ export async function startKubeApi(options: KubeApiOptions = {}): Promise<KubeAp
     close: async () => {
       const closed = once(server, 'close');
       server.close();
+      upgrades.close();
       for (const session of sessions) session.destroy();
       for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
 }
+
+const knownError = (error: unknown): KubeError =>
+  error instanceof KubeError
+    ? error
+    : new KubeError('InternalError', 'the demo API server failed on this request');
 
 function notAllowed(): KubeError {
   return new KubeError('MethodNotAllowed', 'the server does not allow this method on the requested resource');

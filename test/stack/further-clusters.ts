@@ -73,7 +73,8 @@ export function furtherClusters(stack: () => Stack): void {
 
     test('has its flows in S3, under its tenant and itself, when it is told 200', async () => {
       const { tenantId } = stack().state;
-      const flow = { start_time: 1_760_000_000, end_time: 1_760_000_060, bytes_in: 4711 };
+      const Key = { source_name: 'shop-*', dest_name: 'cart-*', reporter: 1 };
+      const flow = { Key, start_time: 1_760_000_000, end_time: 1_760_000_060, bytes_in: 4711 };
       expect(await cluster.agent.pushFlows([flow])).toEqual({ outcome: 'delivered', attempts: 1 });
       const Bucket = operator.deployment.container.environment.LOG_BUCKET ?? '';
       const Prefix = `tenant/${tenantId}/cluster/${cluster.enrolment.clusterId}/kind/flows/`;

@@ -1,13 +1,15 @@
 /** Plain kubectl with the kubeconfig that the API gives. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { kubectlBinaries } from '../kube/kubectl-binary.ts';
+import { kubectlList } from './kubectl-list.ts';
 import { eventually } from './poll.ts';
 import { run, type Stack } from './stack.ts';
 
-const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0;
+const newest = kubectlBinaries().at(-1);
 
 const manifest = `apiVersion: v1
 kind: ConfigMap
@@ -16,8 +18,8 @@ data: { a: "1" }
 `;
 
 export function kubectl(stack: () => Stack): void {
-  if (!hasKubectl) console.log('kubectl is not on the PATH: its tests through the tunnel are skipped');
-  (hasKubectl ? describe : describe.skip)('kubectl, with the kubeconfig of the API', () => {
+  if (!newest) console.log('kubectl is not on the PATH: its tests through the tunnel are skipped');
+  (newest ? describe : describe.skip)('kubectl, with the kubeconfig of the API', () => {
     let home: string;
     let environment: Record<string, string>;
     beforeAll(async () => {
@@ -37,12 +39,8 @@ export function kubectl(stack: () => Stack): void {
       return stdout;
     };
 
-    test('gets, describes, and knows versions and kinds', async () => {
-      expect(await kubectl('get', 'pods', '-A')).toMatch(/shop\s+frontend-\S+\s+1\/1\s+Running/);
-      expect(await kubectl('describe', 'deployment', 'frontend', '-n', 'shop')).toContain('2 desired');
-      expect(await kubectl('version')).toMatch(/Server Version: v1\.\d+/);
-      expect(await kubectl('api-resources', '-o', 'name')).toContain('clusterinformations.projectcalico.org');
-    });
+    // All versions: test/interop/kubectl.interop.ts.
+    if (newest) kubectlList(newest, () => ({ home, kubeconfig: path.join(home, 'config') }));
 
     test('rehearses on the server, applies, and sees the change in get -w', async () => {
       const child = spawn('kubectl', ['get', 'configmaps', '-n', 'default', '--watch', '-o', 'name'], {

@@ -24,8 +24,14 @@ type KnownVersion = {
   readonly bytes: number;
   readonly version: VersionDiscovery;
 };
+type Roots = {
+  readonly core: z.infer<typeof eitherVersions>;
+  readonly groups: z.infer<typeof eitherGroups>;
+};
 type Known = ClusterDiscovery & {
   readonly checkedAt: number;
+  readonly roots: Roots;
+  readonly rootBytes: number;
   /** By `v1` or `group/version`. */
   readonly versions: ReadonlyMap<string, KnownVersion>;
   readonly bytes: number;
@@ -45,6 +51,8 @@ type Options = {
 const settledMs = 5_000;
 /** Then the list of groups is asked for again; the resources of a group-version hold this long. */
 const versionMs = 5 * 60_000;
+/** Older ones are answered all the same, and renewed behind the answer; beyond this they are asked for first. */
+const rememberedMs = 12 * 60 * 60_000;
 /** After a change of what a cluster serves nothing is remembered for a while: a new kind takes seconds to be served. */
 const unsettledMs = 30_000;
 /** At a time, of one cluster: a tunnel is also there for others. */
@@ -60,10 +68,11 @@ const eitherGroups = z.union([aggregatedList, apiGroupList]);
 /**
  * What each cluster serves, made from its discovery documents and remembered.
  *
- * Guardian passes `/api/` and `/apis/` only, where API servers do not give the aggregated form, so a first look costs
- * one request for each group-version and two (about 30 on a usual cluster), six at a time. Whoever comes within 5 s
- * shares it; within 5 minutes only the two roots are asked again, and group-versions that are new. A cluster that
- * answers a root in the aggregated form is believed: then one request is enough.
+ * Guardian passes `/api/` and `/apis/` only. API servers give the aggregated form at the first and not at the second, so a
+ * first look costs two requests and one for each group-version but the core's (about 24 on a usual cluster), six at a
+ * time. Whoever comes within 5 s shares it; after that a look costs the two roots, and group-versions that are new:
+ * those of more than 5 minutes ago are answered from memory and renewed behind the answer, so that a kind that somebody
+ * else adds to a known group-version is seen by the second look after that at the latest.
  */
 export class Discovery {
   readonly #now: () => number;
@@ -129,53 +138,59 @@ export class Discovery {
         timeoutMs: this.#timeoutMs,
       }),
     ]);
+    const roots = { core: core.document, groups: groups.document };
+    const rootBytes = core.bytes + groups.bytes;
+    const unsettled = this.#isUnsettled(link.clusterId);
     const versions = new Map<string, KnownVersion>();
-    const wanted = [
-      ...(core.document.kind === 'APIVersions' ? core.document.versions : []),
-      ...(groups.document.kind === 'APIGroupList'
-        ? groups.document.groups.flatMap((group) =>
-            versionsByPreference(group).map((version) => `${group.name}/${version}`),
-          )
-        : []),
-    ].slice(0, maxVersions);
-    const missing = [...wanted];
-    let bytes = core.bytes + groups.bytes;
+    const missing: string[] = [];
+    const aged: string[] = [];
+    for (const name of wantedVersions(roots)) {
+      const old = before?.versions.get(name);
+      const age = old && !unsettled ? this.#now() - old.fetchedAt : Infinity;
+      if (!old || age >= rememberedMs) missing.push(name);
+      else {
+        versions.set(name, old);
+        if (age >= versionMs) aged.push(name);
+      }
+    }
+    await this.#fetch(link, missing, versions, rootBytes);
+    const known = knownOf(roots, rootBytes, versions, startedAt);
+    this.#keep(link.clusterId, known);
+    if (aged.length > 0) void this.#renew(link, known, aged);
+    return known;
+  }
+
+  /** Fetches these group-versions into the map, some at a time; a cluster whose documents are too large gets no more. */
+  async #fetch(
+    link: ClusterLink,
+    names: readonly string[],
+    versions: Map<string, KnownVersion>,
+    rootBytes: number,
+  ): Promise<void> {
+    const missing = [...names];
+    let bytes = bytesOf(rootBytes, versions);
     const worker = async () => {
       for (let next = missing.shift(); next !== undefined; next = missing.shift()) {
-        const old = before?.versions.get(next);
-        const fresh = old && this.#now() < old.fetchedAt + versionMs && !this.#isUnsettled(link.clusterId);
         const isFull = bytes > this.#maxClusterBytes;
-        const version = fresh ? old : isFull ? stale(next) : await this.#version(link, next);
+        const version = isFull ? stale(next) : await this.#version(link, next);
         bytes += version.bytes;
         versions.set(next, version);
       }
     };
     await Promise.all(Array.from({ length: parallel }, worker));
+  }
 
-    const ofVersion = (name: string): VersionDiscovery[] => {
-      const found = versions.get(name);
-      return found ? [found.version] : [];
-    };
-    const known: Known = {
-      checkedAt: startedAt,
-      versions,
-      bytes,
-      core:
-        core.document.kind === 'APIVersions'
-          ? [{ metadata: { name: '' }, versions: core.document.versions.flatMap(ofVersion) }]
-          : core.document.items,
-      groups:
-        groups.document.kind === 'APIGroupList'
-          ? groups.document.groups.map((group) => ({
-              metadata: { name: group.name },
-              versions: versionsByPreference(group).flatMap((version) =>
-                ofVersion(`${group.name}/${version}`),
-              ),
-            }))
-          : groups.document.items,
-    };
-    this.#keep(link.clusterId, known);
-    return known;
+  /** Asks again for what was answered from memory, while nobody waits; what does not answer stays as it was. Never rejects. */
+  async #renew(link: ClusterLink, known: Known, names: readonly string[]): Promise<void> {
+    const fresh = new Map<string, KnownVersion>();
+    await this.#fetch(link, names, fresh, known.rootBytes);
+    // Somebody has looked, or changed what is served, since.
+    if (this.#known.get(link.clusterId) !== known) return;
+    const versions = new Map(known.versions);
+    for (const [name, version] of fresh) {
+      if (version.version.freshness === 'Current') versions.set(name, version);
+    }
+    this.#keep(link.clusterId, knownOf(known.roots, known.rootBytes, versions, known.checkedAt));
   }
 
   /** `name`: `v1` or `group/version`. Never rejects: one aggregated API that is down must not hide all others. */
@@ -214,6 +229,52 @@ export class Discovery {
     this.#bytes -= this.#known.get(clusterId)?.bytes ?? 0;
     this.#known.delete(clusterId);
   }
+}
+
+/** The group-versions that the roots name; none of a root that says all by itself. */
+function wantedVersions({ core, groups }: Roots): string[] {
+  return [
+    ...(core.kind === 'APIVersions' ? core.versions : []),
+    ...(groups.kind === 'APIGroupList'
+      ? groups.groups.flatMap((group) =>
+          versionsByPreference(group).map((version) => `${group.name}/${version}`),
+        )
+      : []),
+  ].slice(0, maxVersions);
+}
+
+const bytesOf = (rootBytes: number, versions: ReadonlyMap<string, KnownVersion>): number =>
+  [...versions.values()].reduce((sum, { bytes }) => sum + bytes, rootBytes);
+
+function knownOf(
+  roots: Roots,
+  rootBytes: number,
+  versions: ReadonlyMap<string, KnownVersion>,
+  checkedAt: number,
+): Known {
+  const { core, groups } = roots;
+  const ofVersion = (name: string): VersionDiscovery[] => {
+    const found = versions.get(name);
+    return found ? [found.version] : [];
+  };
+  return {
+    checkedAt,
+    roots,
+    rootBytes,
+    versions,
+    bytes: bytesOf(rootBytes, versions),
+    core:
+      core.kind === 'APIVersions'
+        ? [{ metadata: { name: '' }, versions: core.versions.flatMap(ofVersion) }]
+        : core.items,
+    groups:
+      groups.kind === 'APIGroupList'
+        ? groups.groups.map((group) => ({
+            metadata: { name: group.name },
+            versions: versionsByPreference(group).flatMap((version) => ofVersion(`${group.name}/${version}`)),
+          }))
+        : groups.items,
+  };
 }
 
 /** As the API server itself marks a version whose server is away. Asked for again at the next look. */

@@ -5,28 +5,19 @@ import type { SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { Problem, problemBody, problemMediaType } from '../../core/problem/problem.ts';
 import { acceptTls, type KeyPair, serverContext } from '../agent/tls-acceptance.ts';
-import type { ByteBudget } from './byte-budget.ts';
-import { readFlowBody } from './flow-body.ts';
-import { flowDate } from './flow-date.ts';
-import type { LogRepository } from './log-repository.ts';
-
-/** Who sends: as the tunnel's certificate says. No header of a request is asked. */
-export type LogSource = { readonly tenantId: string; readonly clusterId: string };
+import type { FlowIngest, LogSource } from './flow-ingest.ts';
 
 export type LogEndpointOptions = {
   readonly certificate: KeyPair;
-  readonly logs: Pick<LogRepository, 'put'>;
-  readonly budget: ByteBudget;
+  readonly ingest: Pick<FlowIngest, 'take'>;
   readonly logger: Logger;
-  /** Epoch milliseconds. */
-  readonly now: () => number;
-  /** Of one POST, uncompressed. */
-  readonly maxBodyBytes?: number;
   /** Streams of one tunnel at a time; beyond: reset. */
   readonly maxStreams?: number;
   readonly handshakeTimeoutMs?: number;
   /** Without a byte of a request that has begun, ms. */
   readonly stallTimeoutMs?: number;
+  /** From the handshake to the end of the first head, ms; later heads have the pause between two uploads besides. */
+  readonly headTimeoutMs?: number;
 };
 
 /** Goldmane pushes every 5 minutes (guardian.md §4.1): its connection is kept over one pause. */
@@ -44,6 +35,8 @@ export class LogEndpoint {
   readonly #sources = new WeakMap<object, LogSource>();
   readonly #streams = new WeakMap<LogSource, number>();
   readonly #running = new Set<Promise<void>>();
+  /** Of each connection: ends it unless a head comes. */
+  readonly #heads = new WeakMap<object, NodeJS.Timeout>();
   #context: SecureContext;
   #draining = false;
 
@@ -51,7 +44,8 @@ export class LogEndpoint {
     this.#options = options;
     this.#context = serverContext(options.certificate);
     // It never listens: connections are handed to it. So Node's own check of slow requests does not run either; the
-    // inactivity timeout below bounds them, and the number of streams per tunnel bounds what one cluster can hold.
+    // inactivity timeout below, the time for a head and that for an upload bound them, and the number of streams per
+    // tunnel bounds what one cluster can hold.
     this.#server = createServer(
       { keepAliveTimeout: keepAliveMs, maxHeaderSize: 16_384 },
       (request, response) => this.#onRequest(request, response),
@@ -78,6 +72,8 @@ export class LogEndpoint {
     acceptTls(stream, { context: this.#context, timeoutMs: handshakeTimeoutMs, alpn: ['http/1.1'] }).then(
       (socket) => {
         this.#sources.set(socket, source);
+        socket.once('close', () => clearTimeout(this.#heads.get(socket)));
+        this.#expectHead(socket, this.#options.headTimeoutMs ?? 60_000);
         this.#server.emit('connection', socket);
       },
       (error: unknown) =>
@@ -94,7 +90,18 @@ export class LogEndpoint {
     clearTimeout(timer);
   }
 
+  /** A sender that trickles its head is always active: only this bounds it. */
+  #expectHead(socket: Duplex, ms: number): void {
+    clearTimeout(this.#heads.get(socket));
+    if (!socket.destroyed) this.#heads.set(socket, setTimeout(() => socket.destroy(), ms).unref());
+  }
+
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    clearTimeout(this.#heads.get(socket));
+    response.once('close', () =>
+      this.#expectHead(socket, keepAliveMs + (this.#options.headTimeoutMs ?? 60_000)),
+    );
     const running = this.#serve(request, response).finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
@@ -116,27 +123,17 @@ export class LogEndpoint {
   }
 
   async #store(request: IncomingMessage, source: LogSource): Promise<void> {
-    const { logs, budget, now, logger, maxBodyBytes = 67_108_864 } = this.#options;
     checkHead(request);
     if (this.#draining) throw new Problem('UNAVAILABLE', 'This server is stopping.');
-    const reservation = budget.reserve(source.clusterId);
-    try {
-      const { compressed, sha256, size, firstLine } = await readFlowBody(request, reservation, maxBodyBytes);
-      if (size === 0) return;
-      const object = {
-        ...named(source),
-        kind: 'flows',
-        date: flowDate(firstLine, now()),
-        sha256,
-        body: compressed,
-      } as const;
-      await logs.put(object).catch((cause: unknown) => {
-        throw new Problem('UNAVAILABLE', 'The logs could not be stored.', { cause });
-      });
-      logger.debug({ ...named(source), bytes: size, stored: compressed.length }, 'flows stored');
-    } finally {
-      reservation.release();
-    }
+    const length = request.headers['content-length'];
+    await this.#options.ingest.take(
+      {
+        // The request stays readable, so that it can be answered.
+        chunks: request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>,
+        declaredBytes: length === undefined ? undefined : Number(length),
+      },
+      source,
+    );
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, error: unknown, source: LogSource): void {

@@ -6,7 +6,8 @@ import { tenantPrefix } from '../../core/tenant/tenant-partition.ts';
 export type LogObject = {
   readonly tenantId: string;
   readonly clusterId: string;
-  readonly kind: 'flows';
+  /** `flows-rejected`: lines that came as flows and are none. */
+  readonly kind: 'flows' | 'flows-rejected';
   /** `YYYY-MM-DD`, UTC. */
   readonly date: string;
   /** Lower-case hex SHA-256 of the uncompressed lines: the same lines are the same object. */

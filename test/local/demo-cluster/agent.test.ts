@@ -14,6 +14,7 @@ import { logEndpointName } from '../../../local/demo-cluster/agent-flows.ts';
 import { demoFlows, startFlowEmission } from '../../../local/demo-cluster/demo-flows.ts';
 import { startLife } from '../../../local/demo-cluster/demo-life.ts';
 import { addDemoObjects } from '../../../local/demo-cluster/demo-objects.ts';
+import { resourceOf } from '../../../local/demo-cluster/kube-api-resource.ts';
 import type { KubeApi } from '../../../local/demo-cluster/kube-api-server.ts';
 import { startKubeApi } from '../../../local/demo-cluster/kube-api-server.ts';
 import type { Json } from '../../../local/demo-cluster/kube-json.ts';
@@ -289,6 +290,65 @@ describe('the demo agent', () => {
       await once(socket, 'end');
       expect(text.match(/HTTP\/1\.1 200/g)).toHaveLength(1);
       expect(text.toLowerCase()).not.toContain('connection:');
+    });
+
+    describe('for a WebSocket', () => {
+      const upgrade = (path: string) =>
+        [
+          `GET ${path} HTTP/1.1`,
+          'Host: cluster.test',
+          'Connection: Upgrade',
+          'Upgrade: websocket',
+          'Sec-WebSocket-Version: 13',
+          `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}`,
+          'Sec-WebSocket-Protocol: v5.channel.k8s.io',
+          '\r\n',
+        ].join('\r\n');
+      const execOf = (words: string) => {
+        const [pod] = kube.store.list(resourceOf('', 'pods'), 'shop');
+        return `/api/v1/namespaces/shop/pods/${pod?.metadata.name}/exec?stdout=true&${words}`;
+      };
+      /** What comes until the stream ends, after a head and what is sent with it. */
+      async function answerTo(head: string, byte: Buffer): Promise<string> {
+        const { session } = await tunnel.session();
+        const stream = session.open();
+        const socket = await innerTls(stream, ['http/1.1']);
+        let text = '';
+        // The API server closes by a frame and waits for ours, or for the end.
+        socket.setEncoding('latin1').on('data', (chunk: string) => {
+          text += chunk;
+          if (text.endsWith('\x88\x02\x03\xe8')) socket.end();
+        });
+        stream.hold();
+        socket.write(head);
+        socket.write(byte, () => stream.release());
+        await once(socket, 'end');
+        return text;
+      }
+
+      test('pass on, as the service account, and lose the one byte that came with the head', async () => {
+        start();
+        const text = await answerTo(upgrade(execOf('command=echo&command=through')), Buffer.of(0));
+        expect(text).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n/);
+        expect(text.toLowerCase()).toContain('sec-websocket-protocol: v5.channel.k8s.io');
+        // A text of the first channel, then the status, as frames of the server.
+        expect(text).toContain('\x82\x09\x01through\n');
+        expect(text).toContain('"status":"Success"');
+      });
+
+      test('without that byte get their 101 and then nothing: Guardian’s flaw', async () => {
+        start();
+        const text = await answerTo(upgrade(execOf('command=echo&command=through')), Buffer.alloc(0));
+        expect(text).toMatch(/^HTTP\/1\.1 101 /);
+        expect(text).not.toContain('through');
+      });
+
+      test('that the API server refuses get its answer, elsewhere 404', async () => {
+        start();
+        const refused = await answerTo(upgrade(execOf('container=none')), Buffer.of(0));
+        expect(refused).toMatch(/^HTTP\/1\.1 400 [^]*container none is not valid/);
+        expect(await answerTo(upgrade('/metrics'), Buffer.of(0))).toMatch(/^HTTP\/1\.1 404 /);
+      });
     });
 
     test('whose client half-closes its stream get no answer: FIN counts as full close', async () => {
