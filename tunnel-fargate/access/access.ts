@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
-import type { ClusterLink } from '../agent/cluster-link.ts';
 import type { AuditEntry, AuditTrail } from '../audit/audit-trail.ts';
 import type { Router } from '../directory/router.ts';
 import type { Admission, TenantUsage } from '../limits/tenant-usage.ts';
@@ -10,12 +9,13 @@ import type { Authentication } from './authentication.ts';
 import type { Authorisation } from './authorisation.ts';
 import { RefusedStream } from './cluster-answer.ts';
 import type { ClusterLookup } from './cluster-lookup.ts';
-import type { Discovery } from './discovery.ts';
+import type { ClusterDiscovery, Discovery } from './discovery.ts';
 import { aggregatedMediaType, aggregatedText, wantedAggregate } from './discovery-document.ts';
 import type { Exchange } from './exchange.ts';
 import type { GuardianRights } from './guardian-rights.ts';
 import { impersonatedIdentity } from './impersonation.ts';
 import { versionInfo } from './kubernetes-version.ts';
+import { linkTo } from './link-to.ts';
 import { openApiDocument, openApiIndex } from './openapi.ts';
 import { answerDocument, answerJson, assertReads, notAllowed } from './own-documents.ts';
 import { proxy, type ProxiedAnswer, type StillnessLimits } from './proxy.ts';
@@ -27,12 +27,15 @@ import {
   methods,
   requestAttributes,
   type RequestAttributes,
+  upgradeAttributes,
 } from './request-attributes.ts';
 import { factsOf } from './request-record.ts';
 import { olderOpenApiV2, parseTarget, type RequestTarget } from './request-target.ts';
 import { assertCallable, isStatistics, statisticsAttributes } from './statistics.ts';
 import type { RefusedUpgrades } from './refused-upgrades.ts';
+import { untilGone } from './until-gone.ts';
 import { upgrade } from './upgrade.ts';
+import { wholeBody } from './whole-body.ts';
 import { maxReviewBytes, review, type ReviewKind, reviewKind } from './self-subject-review.ts';
 
 export type AccessDependencies = {
@@ -77,9 +80,6 @@ export type Finding = {
 /** Request heads beyond this many bytes are refused; the transports let a little more through, so that we can say so. */
 export const maxHeadBytes = 32 * 1024;
 
-/** What a client may do about a cluster that is away: Guardian dials again every 5 s (guardian.md §2.4). */
-const retryAfterSeconds = 5;
-
 /**
  * One request of a user: who is it, which cluster of their tenant, may they, and then an answer of ours or the cluster's.
  * The order matters: without a credential nothing is told apart, and another tenant's cluster is as absent as none.
@@ -99,9 +99,7 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   await deps.authorisation.assertReachesClusters(caller);
   const cluster = await deps.findCluster(caller.tenantId, target.clusterId);
   finding.cluster = cluster;
-  const attributes = isStatistics(target)
-    ? statisticsAttributes()
-    : requestAttributes(methodOf(exchange), target.segments, target.query);
+  const attributes = attributesOf(exchange, target);
   finding.attributes = attributes;
   finding.endless = isEndless(attributes, target.query);
 
@@ -113,16 +111,19 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   await deps.authorisation.authorise(caller, cluster, attributes);
   if (changes(attributes)) deps.audit.assertTakesChanges(caller.tenantId);
   finding.reauthorise = async (fresh) => {
-    await deps.authorisation.authorise(fresh, cluster, attributes);
-    assertSameIdentity(cluster, caller, fresh);
+    // Whom the cluster sees is a setting of it.
+    const now = await deps.findCluster(fresh.tenantId, cluster.clusterId);
+    await deps.authorisation.authorise(fresh, now, attributes);
+    assertSameIdentity([cluster, caller], [now, fresh]);
   };
   // What may go on for hours is on record from its start.
   if (finding.endless || exchange.wantsUpgrade) finding.record?.open(factsOf(exchange, finding));
   if (changes(attributes) && attributes.isResource && cluster.impersonation !== true) {
     const link = await linkTo(cluster, caller, deps, exchange.gone);
-    await deps.guardianRights.assertGranted(link, attributes);
+    await untilGone(deps.guardianRights.assertGranted(link, attributes), exchange.gone);
   }
-  if (exchange.wantsUpgrade) return switchOver(exchange, target, deps, finding, { caller, cluster, attributes });
+  if (exchange.wantsUpgrade)
+    return switchOver(exchange, target, deps, finding, { caller, cluster, attributes });
 
   if (isStatistics(target)) {
     assertCallable(exchange);
@@ -139,17 +140,38 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
     rest.length === 0 && attributes.verb === 'get' ? wantedAggregate(exchange.headers.accept) : undefined;
   if (!aggregate) return passThrough(exchange, target, deps, finding, { caller, cluster, attributes });
 
-  const { core, groups } = await deps.discovery.of(await linkTo(cluster, caller, deps, exchange.gone));
+  const { core, groups } = await discovered(exchange, deps, { cluster, caller });
   const text = aggregatedText(door === 'api' ? core : groups, aggregate);
   answerDocument(exchange, text, { 'content-type': aggregatedMediaType(aggregate) });
 }
 
-/** What runs in the cluster under a name of ours ends when it would be another: with fewer groups, say. */
-function assertSameIdentity(cluster: ClusterRecord, before: Caller, fresh: Caller): void {
-  const [was, is] = [impersonatedIdentity(cluster, before), impersonatedIdentity(cluster, fresh)];
-  if (!isDeepStrictEqual(was, is)) {
-    throw new Problem('ACCESS_DENIED', `${fresh.principal} is known to the cluster with other groups by now.`);
-  }
+/** What runs in the cluster under one name ends when it would be another: with fewer groups, or no longer as Guardian. */
+function assertSameIdentity(
+  before: readonly [ClusterRecord, Caller],
+  now: readonly [ClusterRecord, Caller],
+): void {
+  if (isDeepStrictEqual(impersonatedIdentity(...before), impersonatedIdentity(...now))) return;
+  const [, { principal }] = now;
+  throw new Problem(
+    'ACCESS_DENIED',
+    `${principal} is known to the cluster by another name or other groups by now.`,
+  );
+}
+
+function attributesOf(exchange: Exchange, target: RequestTarget): RequestAttributes {
+  if (isStatistics(target)) return statisticsAttributes();
+  const attributes = requestAttributes(methodOf(exchange), target.segments, target.query);
+  return exchange.wantsUpgrade ? upgradeAttributes(attributes) : attributes;
+}
+
+/** What the cluster serves; a look at it is shared by many and may take long. */
+async function discovered(
+  exchange: Exchange,
+  deps: AccessDependencies,
+  { cluster, caller }: { cluster: ClusterRecord; caller: Caller },
+): Promise<ClusterDiscovery> {
+  const link = await linkTo(cluster, caller, deps, exchange.gone);
+  return untilGone(deps.discovery.of(link), exchange.gone);
 }
 
 /** Counts the request against its tenant's limits and makes room for its record. @throws Problem TOO_MANY_REQUESTS, AUDIT_UNAVAILABLE */
@@ -215,36 +237,13 @@ async function switchOver(
     target,
     subresource: attributes.subresource,
     timeoutMs: deps.answerTimeoutMs,
+    still: deps.still.answer,
     identity: impersonatedIdentity(cluster, caller),
     principal: `${caller.tenantId} ${caller.principal}`,
     refused: deps.refusedUpgrades,
   });
   await finding.streamed.done;
 }
-
-async function linkTo(
-  { clusterId }: ClusterRecord,
-  { tenantId }: Caller,
-  { router, routeWaitMs: waitMs }: AccessDependencies,
-  signal: AbortSignal,
-): Promise<ClusterLink> {
-  const route = await router.route(clusterId, { waitMs, signal });
-  if (route.kind === 'absent') {
-    const since = route.since === undefined ? 'not connected yet' : sinceText(route.since);
-    throw new Problem('CLUSTER_NOT_CONNECTED', `The cluster is ${since}.`, {
-      headers: { 'Retry-After': String(retryAfterSeconds) },
-    });
-  }
-  // Two sources say whose the cluster is: the tenant's own table and the certificate of its tunnel.
-  if (route.link.tenantId !== tenantId || route.link.clusterId !== clusterId) {
-    throw new Problem('INTERNAL', undefined, {
-      cause: new Error(`the link of ${clusterId} is of ${route.link.tenantId} ${route.link.clusterId}`),
-    });
-  }
-  return route.link;
-}
-
-const sinceText = (since: number) => `not connected since ${new Date(since).toISOString()}`;
 
 function answerVersion(exchange: Exchange, rest: readonly string[], { facts }: ClusterRecord): void {
   if (rest.length > 0) throw new Problem('NOT_FOUND');
@@ -267,7 +266,7 @@ async function answerOpenApi(
   if (format === 'v2') throw noOpenApiV2();
   if (format !== 'v3') throw new Problem('NOT_FOUND');
   assertReads(exchange);
-  const { core, groups } = await deps.discovery.of(await linkTo(cluster, caller, deps, exchange.gone));
+  const { core, groups } = await discovered(exchange, deps, { cluster, caller });
   const served = [...core, ...groups];
   const text = name.length === 0 ? openApiIndex(served) : openApiDocument(served, name.join('/'));
   if (text === undefined) throw new Problem('NOT_FOUND');
@@ -280,7 +279,7 @@ async function answerReview(
   { caller, cluster }: { caller: Caller; cluster: ClusterRecord },
   kind: ReviewKind,
 ): Promise<void> {
-  const bytes = await exchange.readBody({ maxBytes: maxReviewBytes, timeoutMs });
+  const bytes = await wholeBody(exchange, { maxBytes: maxReviewBytes, timeoutMs });
   const contentType = exchange.headers['content-type'];
   const reviewed = {
     caller,

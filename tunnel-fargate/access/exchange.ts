@@ -7,7 +7,6 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { Problem } from '../../core/problem/problem.ts';
 import { Traffic } from './traffic.ts';
 
 type Headers = Readonly<Record<string, string | readonly string[]>>;
@@ -141,48 +140,6 @@ export class Exchange {
   get isWellFramed(): boolean {
     const coding = this.headers['transfer-encoding'];
     return coding === undefined || coding.trim().toLowerCase() === 'chunked';
-  }
-
-  /**
-   * The whole body. Rejects with Problem PAYLOAD_TOO_LARGE beyond `maxBytes`, INVALID_REQUEST when it is not here after
-   * `timeoutMs`, or with the reason of `gone`. The stream stays whole in each case: the answer goes out on it.
-   */
-  readBody({ maxBytes, timeoutMs }: { maxBytes: number; timeoutMs: number }): Promise<Buffer> {
-    const { body, gone } = this;
-    if (this.expectsContinue) this.inform(100, {});
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      const take = (chunk: Buffer) => {
-        chunks.push(chunk);
-        size += chunk.length;
-        this.traffic.receive(chunk.length);
-        if (size > maxBytes) {
-          settle();
-          reject(new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${maxBytes} bytes.`));
-        }
-      };
-      const ended = () => {
-        settle();
-        resolve(Buffer.concat(chunks));
-      };
-      const left = () => {
-        settle();
-        reject(gone.reason as Error);
-      };
-      const timer = setTimeout(() => {
-        settle();
-        reject(new Problem('INVALID_REQUEST', `The body did not come within ${timeoutMs / 1000} s.`));
-      }, timeoutMs);
-      function settle(): void {
-        clearTimeout(timer);
-        gone.removeEventListener('abort', left);
-        body.off('data', take).off('end', ended).pause();
-      }
-      body.on('data', take).once('end', ended);
-      gone.addEventListener('abort', left, { once: true });
-      if (gone.aborted) left();
-    });
   }
 
   /** Sends an informational answer (1xx) before the answer itself, where HTTP/1.1 and Node have a way to say it. */

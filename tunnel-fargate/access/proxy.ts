@@ -160,14 +160,19 @@ function passOn(
     sink.once('close', resolve);
   });
   let complete = false;
-  stream.once('end', () => {
+  const ended = () => {
     // A reset with CANCEL, or a lost connection, also makes Node say 'end'; only the code tells.
     complete = !stream.rstCode;
     if (complete) sink.end();
-  });
-  stream.once('close', () => {
+  };
+  const closed = () => {
     if (!complete && !finished) exchange.reset();
-  });
+  };
+  // An answer without a body may have ended, and its stream closed, between its head and now: nobody would say it again.
+  if (stream.readableEnded) ended();
+  else stream.once('end', ended);
+  if (stream.destroyed) setImmediate(closed);
+  else stream.once('close', closed);
   stream.pipe(sink, { end: false });
   stream.on('data', (chunk: Buffer) => exchange.traffic.send(chunk.length));
   return {

@@ -1,4 +1,5 @@
 import { connectingSubresources, readingVerbs, type Verb } from '../../core/access/kubernetes-verbs.ts';
+import { Problem } from '../../core/problem/problem.ts';
 
 export type { Verb };
 
@@ -38,7 +39,16 @@ const verbOfMethod = {
 /** Segments that follow a namespace's name and belong to the namespace itself. */
 const namespaceSubresources: ReadonlySet<string> = new Set(['status', 'finalize']);
 
-/** `segments`: the path below `/clusters/{id}`, decoded. `query`: with or without its question mark. */
+/**
+ * What Go's reader of queries drops a parameter for (net/url.ParseQuery): read here and not there, it would make a
+ * watch of a list, or one object of all.
+ */
+const unlikeGo = /;|%(?![0-9A-Fa-f]{2})/;
+
+/**
+ * `segments`: the path below `/clusters/{id}`, decoded. `query`: with or without its question mark.
+ * @throws Problem INVALID_REQUEST when the query decides what is asked, and readers differ in how they read it
+ */
 export function requestAttributes(
   method: Method,
   segments: readonly string[],
@@ -66,12 +76,22 @@ export function requestAttributes(
   if (name !== '') return as(verb);
   if (verb === 'delete') return as('deletecollection');
   if (verb !== 'get') return as(verb);
+  if (unlikeGo.test(query)) throw new Problem('INVALID_REQUEST', 'The query is not well encoded.');
   const parameters = new URLSearchParams(query);
   return {
     ...as(isTrue(parameters.get('watch')) ? 'watch' : 'list'),
     name: selectedName(parameters.getAll('fieldSelector')),
   };
 }
+
+/**
+ * The same for a request that wants a WebSocket: beside watches and logs, what is read over one acts inside the cluster
+ * (the subresources of aggregated APIs, which nobody here knows).
+ */
+export const upgradeAttributes = (attributes: RequestAttributes): RequestAttributes =>
+  attributes.verb === 'get' && attributes.subresource !== '' && attributes.subresource !== 'log'
+    ? { ...attributes, verb: 'connect' }
+    : attributes;
 
 /** Takes the deprecated verb prefix and the namespace off the path. */
 function placeOf(rest: readonly string[]): { prefix: string; namespace: string; parts: readonly string[] } {

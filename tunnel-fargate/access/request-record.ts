@@ -47,3 +47,28 @@ function outcomeOf({ gone }: Exchange, { revoked }: Finding): AuditOutcome {
   if (!gone.aborted) return 'complete';
   return gone.reason instanceof ClientGone ? 'client-gone' : 'cut';
 }
+
+/** What the log keeps of a request: who, what and how it ended; no query, no header, no body. */
+export function logLineOf(exchange: Exchange, { caller, cluster, attributes }: Finding) {
+  return {
+    requestId: exchange.requestId,
+    method: exchange.method,
+    ...(caller ? { tenantId: caller.tenantId, principal: caller.principal } : {}),
+    ...(cluster ? { clusterId: cluster.clusterId } : {}),
+    ...(attributes
+      ? {
+          verb: attributes.verb,
+          ...(attributes.isResource
+            ? {
+                group: attributes.group,
+                resource: attributes.resource,
+                subresource: attributes.subresource,
+                namespace: attributes.namespace,
+                name: attributes.name,
+              }
+            : { path: attributes.path }),
+        }
+      : {}),
+    status: exchange.status,
+  };
+}

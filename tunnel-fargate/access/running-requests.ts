@@ -85,7 +85,8 @@ export class RunningRequests<Request extends RunningRequest> implements Iterable
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => void this.look(), this.#timing.lookMs).unref();
+    const look = () => void this.look().catch(this.#options.onError);
+    this.#timer ??= setInterval(look, this.#timing.lookMs).unref();
   }
 
   stop(): void {

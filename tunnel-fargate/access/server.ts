@@ -16,60 +16,21 @@ import type { Router } from '../directory/router.ts';
 import type { TenantUsage } from '../limits/tenant-usage.ts';
 import { access, type AccessDependencies, type Finding } from './access.ts';
 import { AccessRules, type RulesOfTenant } from './access-rules.ts';
+import { type AccessTiming, defaultTiming } from './access-timing.ts';
 import { authentication } from './authentication.ts';
 import { Authorisation } from './authorisation.ts';
 import { clusterLookup } from './cluster-lookup.ts';
-import { Connections, type ConnectionTiming } from './connections.ts';
+import { Connections } from './connections.ts';
 import { Discovery } from './discovery.ts';
 import { Exchange, type UpgradeSocket } from './exchange.ts';
-import { failureAnswer, grpcFailureAnswer, isKubernetesClient } from './failure-answer.ts';
+import { answerFailure } from './failed-request.ts';
 import { GuardianRights } from './guardian-rights.ts';
 import { paceHandshakes } from './paced-handshakes.ts';
 import { rawFailure } from './raw-failure.ts';
-import { speaksGrpc } from './statistics.ts';
 import { RefusedUpgrades } from './refused-upgrades.ts';
 import { upgradeResponse } from './upgrade-response.ts';
-import { endFactsOf } from './request-record.ts';
-import { defaultRecheckTiming, type RecheckTiming, type RunningRequest, RunningRequests } from './running-requests.ts';
-
-export type AccessTiming = ConnectionTiming & RecheckTiming & {
-  /** How long a verified credential and a found cluster hold, ms. */
-  readonly cacheMs: number;
-  /** How long a request waits for a cluster that is reconnecting, ms. */
-  readonly routeWaitMs: number;
-  /** How long a cluster may take to begin an answer, ms; API servers give up at 60 s themselves and say so better. */
-  readonly answerTimeoutMs: number;
-  /** How long a body that we read ourselves may take, ms. */
-  readonly bodyTimeoutMs: number;
-  /** How long bodies that pass may stand still: the client's, the cluster's, and what the other side does not take, ms. */
-  readonly requestSilenceMs: number;
-  readonly answerSilenceMs: number;
-  readonly stalledMs: number;
-  /** How long watches and followed logs go on while the rest is waited for in a drain, ms. */
-  readonly endlessDrainMs: number;
-  /** For the head of an HTTP/1.1 request, ms. */
-  readonly headersTimeoutMs: number;
-  readonly handshakeTimeoutMs: number;
-};
-
-const defaultTiming: AccessTiming = {
-  ...defaultRecheckTiming,
-  // Half of the 5 s within which a revocation must be felt; what runs is looked at again in the other half.
-  cacheMs: 2_500,
-  routeWaitMs: 5_000,
-  answerTimeoutMs: 65_000,
-  bodyTimeoutMs: 15_000,
-  requestSilenceMs: 60_000,
-  answerSilenceMs: 65_000,
-  stalledMs: 300_000,
-  endlessDrainMs: 5_000,
-  headersTimeoutMs: 15_000,
-  handshakeTimeoutMs: 10_000,
-  pingIntervalMs: 60_000,
-  pingTimeoutMs: 30_000,
-  firstRequestMs: 30_000,
-  idleMs: 300_000,
-};
+import { endFactsOf, logLineOf } from './request-record.ts';
+import { type RunningRequest, RunningRequests } from './running-requests.ts';
 
 export type AccessOptions = {
   /** Certificate and key as they are now; asked again at `reloadTls`. */
@@ -214,7 +175,7 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     try {
       await access(exchange, deps, finding);
     } catch (error) {
-      problem = fail(exchange, error);
+      problem = answerFailure(exchange, error, logger);
     } finally {
       running.delete(entry);
       finding.admission?.release();
@@ -229,32 +190,7 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     options.onRequest?.({ status: exchange.status, durationMs, endless: finding.endless === true });
     const outcome = exchange.gone.aborted ? { ended: (exchange.gone.reason as Error).name } : {};
     const code = problem ? { code: problem.code } : {};
-    logger.info({ ...summary(exchange, finding), ...code, ...outcome, ms: now() - startedAt }, 'request');
-  }
-
-  /** Answers a failure, if somebody is left to read it; undefined when the client simply went away. */
-  function fail(exchange: Exchange, error: unknown): Problem | undefined {
-    if (exchange.gone.aborted) return undefined;
-    const problem = error instanceof Problem ? error : new Problem('INTERNAL', undefined, { cause: error });
-    if (problem.status >= 500 && problem.cause !== undefined) {
-      logger.error(
-        { err: problem.cause, code: problem.code, requestId: exchange.requestId },
-        problem.message,
-      );
-    }
-    if (exchange.headSent) {
-      exchange.reset();
-      return problem;
-    }
-    if (exchange.isHttp2 && speaksGrpc(exchange)) {
-      const { status, headers } = grpcFailureAnswer(problem, exchange.requestId);
-      exchange.answer(status, headers);
-      return problem;
-    }
-    const kubernetes = isKubernetesClient(exchange.headers);
-    const { status, headers, body } = failureAnswer(problem, { requestId: exchange.requestId, kubernetes });
-    exchange.answer(status, { ...headers, 'Content-Length': String(Buffer.byteLength(body)) }, body);
-    return problem;
+    logger.info({ ...logLineOf(exchange, finding), ...code, ...outcome, ms: now() - startedAt }, 'request');
   }
 
   /** A mistake of ours in one request must end neither the process nor anybody's tunnel. */
@@ -341,30 +277,5 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     drain,
     close: () => drain(0),
     reloadTls: () => server.setSecureContext({ ...options.tls(), minVersion: 'TLSv1.2' }),
-  };
-}
-
-/** What the log keeps of a request: who, what and how it ended; no query, no header, no body. */
-function summary(exchange: Exchange, { caller, cluster, attributes }: Finding) {
-  return {
-    requestId: exchange.requestId,
-    method: exchange.method,
-    ...(caller ? { tenantId: caller.tenantId, principal: caller.principal } : {}),
-    ...(cluster ? { clusterId: cluster.clusterId } : {}),
-    ...(attributes
-      ? {
-          verb: attributes.verb,
-          ...(attributes.isResource
-            ? {
-                group: attributes.group,
-                resource: attributes.resource,
-                subresource: attributes.subresource,
-                namespace: attributes.namespace,
-                name: attributes.name,
-              }
-            : { path: attributes.path }),
-        }
-      : {}),
-    status: exchange.status,
   };
 }

@@ -3,6 +3,7 @@ import { Problem } from '../../core/problem/problem.ts';
 import type { ClusterLink } from '../agent/cluster-link.ts';
 import type { UpgradeAnswer } from '../agent/upgrade-connection.ts';
 import type { Exchange } from './exchange.ts';
+import { type FlowLimits, watchFlow } from './flow-watch.ts';
 import { responseHeaders, switchHeaders, upgradeHeaders } from './header-filter.ts';
 import type { ImpersonatedIdentity } from './impersonation.ts';
 import { join } from './joined-streams.ts';
@@ -16,6 +17,8 @@ export type WantedUpgrade = {
   readonly subresource: string;
   /** ms until the head of the cluster's answer. */
   readonly timeoutMs: number;
+  /** How long the body of a refusal may stand still; what is upgraded may for ever. */
+  readonly still: FlowLimits;
   /** Whom the cluster shall see; undefined: its own Guardian. */
   readonly identity: ImpersonatedIdentity | undefined;
   /** Who asks. */
@@ -35,7 +38,7 @@ export type WantedUpgrade = {
 export async function upgrade(
   exchange: Exchange,
   linkTo: () => Promise<ClusterLink>,
-  { target, subresource, timeoutMs, identity, principal, refused }: WantedUpgrade,
+  { target, subresource, timeoutMs, still, identity, principal, refused }: WantedUpgrade,
 ): Promise<ProxiedAnswer> {
   assertOwnOrigin(exchange);
   const link = await linkTo();
@@ -56,7 +59,7 @@ export async function upgrade(
     });
   if (answer.kind === 'refused') {
     keepReason(answer.answer, (reason) => refused.keep(key, reason));
-    return passOnRefusal(exchange, answer.answer, { prefix: `/clusters/${target.clusterId}`, path });
+    return passOnRefusal(exchange, answer.answer, { prefix: `/clusters/${target.clusterId}`, path, still });
   }
   assertSwitchedToWebSocket(answer);
   const { stream, headers } = answer;
@@ -129,7 +132,7 @@ function assertSwitchedToWebSocket(answer: Extract<UpgradeAnswer, { kind: 'switc
 function passOnRefusal(
   exchange: Exchange,
   answer: IncomingMessage,
-  { prefix, path }: { prefix: string; path: string },
+  { prefix, path, still }: { prefix: string; path: string; still: FlowLimits },
 ): ProxiedAnswer {
   const { headers, statusCode: status = 0 } = answer;
   try {
@@ -146,6 +149,8 @@ function passOnRefusal(
     });
     answer.pipe(sink, { end: false });
     answer.on('data', (bytes: Buffer) => exchange.traffic.send(bytes.length));
+    const stop = watchFlow(answer, sink, still, () => exchange.reset());
+    sink.once('close', stop);
     const done = new Promise<void>((resolve) => void sink.once('close', resolve));
     return { status, done, finish: () => exchange.reset() };
   } catch (error) {

@@ -134,10 +134,16 @@ export class TunnelServer {
     // None: it is gone already. Kept here, for a socket forgets its address when it closes.
     const address = socket.remoteAddress ?? '';
     const accepted = this.#pace.enter(address, () => {
-      void this.#handshake(socket).finally(() => {
-        this.#arriving.delete(socket);
-        this.#pace.leave(address);
-      });
+      void this.#handshake(socket)
+        .catch((error: unknown) => {
+          // A mistake of ours in one handshake must not end the process and every tunnel in it.
+          this.#options.logger.error({ err: error }, 'a connection could not be made a tunnel');
+          socket.destroy();
+        })
+        .finally(() => {
+          this.#arriving.delete(socket);
+          this.#pace.leave(address);
+        });
     });
     if (!accepted) {
       this.#options.observer?.onHandshake('dropped');

@@ -125,7 +125,10 @@ export class TenantTrail {
     const day = this.#day;
     if (day === undefined) return;
     // Its own moment is later, perhaps much: the marker's time is the end of the day that it ends.
-    this.#add('day-end', day, {}, `${day}T23:59:59.999Z`);
+    const end = `${day}T23:59:59.999Z`;
+    this.#add('day-end', day, {}, end);
+    // Nor does a clock that is set back begin that day again.
+    this.#time = Math.max(this.#time, Date.parse(end) + 1);
     this.#cut();
     this.#day = undefined;
   }

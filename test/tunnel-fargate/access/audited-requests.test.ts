@@ -392,27 +392,30 @@ describe('when a role is lowered', () => {
     await until(() => requests().some(({ outcome }) => outcome === 'revoked'));
   });
 
-  test.each([true, false])('what runs ends when its cluster begins or ceases to see users: %s', async (after) => {
-    let impersonation = !after;
-    await start(
-      (stream) => {
-        stream.respond({ ':status': 200 });
-        stream.write('event\n');
-      },
-      {
-        timing: { lookMs: 20, recheckMs: 20, minAgeMs: 0, cacheMs: 20 },
-        clusters: { find: (_, id) => Promise.resolve({ ...recordOf(id), impersonation }) },
-        refresh: (caller) => Promise.resolve(caller),
-      },
-    );
-    const watch = open(access.session(), `${pods}?watch=true`);
-    await once(watch, 'data');
-    watch.resume();
-    const ended = new Promise((resolve) => watch.once('close', resolve));
-    impersonation = after;
-    await ended;
-    await until(() => requests().some(({ outcome }) => outcome === 'revoked'));
-  });
+  test.each([true, false])(
+    'what runs ends when its cluster begins or ceases to see users: %s',
+    async (after) => {
+      let impersonation = !after;
+      await start(
+        (stream) => {
+          stream.respond({ ':status': 200 });
+          stream.write('event\n');
+        },
+        {
+          timing: { lookMs: 20, recheckMs: 20, minAgeMs: 0, cacheMs: 20 },
+          clusters: { find: (_, id) => Promise.resolve({ ...recordOf(id), impersonation }) },
+          refresh: (caller) => Promise.resolve(caller),
+        },
+      );
+      const watch = open(access.session(), `${pods}?watch=true`);
+      await once(watch, 'data');
+      watch.resume();
+      const ended = new Promise((resolve) => watch.once('close', resolve));
+      impersonation = after;
+      await ended;
+      await until(() => requests().some(({ outcome }) => outcome === 'revoked'));
+    },
+  );
 
   test('what the lower role allows goes on, what it does not is cut', async () => {
     let lowered = false;

@@ -68,7 +68,9 @@ test('a mistake of ours at the end of one request is logged and ends no other', 
   watch.resume();
   await until(() => cluster.seen.length === 1);
   await other.h1(pods).catch(() => undefined);
-  await until(() => other.logged.some(({ err }) => (err as Error | undefined)?.message === 'the figures are broken'));
+  await until(() =>
+    other.logged.some(({ err }) => (err as Error | undefined)?.message === 'the figures are broken'),
+  );
   expect([watch.closed, other.server.inFlight]).toEqual([false, 1]);
   watch.close();
   await other.close();
@@ -83,7 +85,8 @@ test('a client that leaves while its cluster is asked what it serves holds nothi
   await until(() => other.server.inFlight === 0);
   await other.close();
   await stuck.close();
-});
+  // Less than the 15 s after which the question itself is given up.
+}, 8_000);
 
 test('a client that leaves before an answer begins has no status', async () => {
   const session = access.session();

@@ -19,7 +19,12 @@ beforeEach(async () => {
     if (!String(headers[':path']).includes('watch')) stream.end('{"kind":"PodList"}');
   });
   access = await startFixture(cluster);
-  client = connect({ port: access.port, host: '127.0.0.1', ca: access.ca.certificate, ALPNProtocols: ['http/1.1'] });
+  client = connect({
+    port: access.port,
+    host: '127.0.0.1',
+    ca: access.ca.certificate,
+    ALPNProtocols: ['http/1.1'],
+  });
   client.on('error', () => undefined);
   await once(client, 'secureConnect');
 });
@@ -32,21 +37,27 @@ afterEach(async () => {
 const head = (target: string, more = '') =>
   `GET ${target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer editor\r\n${more}\r\n`;
 const post = (target: string, body: string) =>
-  head(target, `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n`).replace('GET', 'POST') + body;
+  head(target, `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n`).replace(
+    'GET',
+    'POST',
+  ) + body;
 
 test.each([
   ['GET', head(pods)],
   ['POST', post(pods, '{}')],
-])('a %s that waits behind a watch on its connection ends when the client leaves', async (_method, second) => {
-  client.write(head(`${pods}?watch=true`));
-  await until(() => cluster.seen.length === 1);
-  client.write(second);
-  await until(() => answered === 1);
-  expect(access.server.inFlight).toBe(2);
-  client.destroy();
-  await until(() => access.server.inFlight === 0);
-  expect(access.trail.bytes).toBeLessThan(2_048);
-});
+])(
+  'a %s that waits behind a watch on its connection ends when the client leaves',
+  async (_method, second) => {
+    client.write(head(`${pods}?watch=true`));
+    await until(() => cluster.seen.length === 1);
+    client.write(second);
+    await until(() => answered === 1);
+    expect(access.server.inFlight).toBe(2);
+    client.destroy();
+    await until(() => access.server.inFlight === 0);
+    expect(access.trail.bytes).toBeLessThan(2_048);
+  },
+);
 
 test('answers on one connection come in the order of their requests, and all of them end', async () => {
   let text = '';

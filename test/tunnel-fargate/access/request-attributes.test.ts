@@ -77,7 +77,9 @@ describe('request attributes', () => {
   test.each(['watch=1;x', 'watch=1%', 'a;b&watch=1', 'fieldSelector=metadata.name%3Dp&x=%zz'])(
     '?%s of a collection is refused with INVALID_REQUEST: Go would drop a part of it',
     (query) => {
-      expect(() => read('GET', `/api/v1/pods?${query}`)).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }));
+      expect(() => read('GET', `/api/v1/pods?${query}`)).toThrow(
+        expect.objectContaining({ code: 'INVALID_REQUEST' }),
+      );
       // Where nothing hangs on it, it passes.
       expect(read('GET', `/api/v1/namespaces/x/services/s/proxy/path?${query}`).verb).toBe('connect');
       expect(read('POST', `/api/v1/namespaces/x/pods?${query}`).verb).toBe('create');

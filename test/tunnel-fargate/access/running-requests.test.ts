@@ -192,7 +192,12 @@ describe('running requests', () => {
 
   test('are looked at again though one of them could not be ended', async () => {
     const { running, errors, add } = start(gone, { lookMs: 1, minAgeMs: 0, recheckMs: 0 });
-    const broken = { ...add(ann), revoke: () => { throw new Error('this cannot be ended'); } };
+    const broken = {
+      ...add(ann),
+      revoke: () => {
+        throw new Error('this cannot be ended');
+      },
+    };
     running.add(broken);
     running.start();
     while (errors.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));

@@ -289,6 +289,15 @@ describe('an upgrade that the cluster refuses', () => {
     await expect(refusal(fixture.socket())).rejects.toThrow(/aborted|ECONNRESET/);
   });
 
+  test('with a body that stands still is cut after the answer silence, and holds no place', async () => {
+    await start((_request, socket) => socket.write('HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\npart'), {
+      timing: { answerSilenceMs: 50, stalledMs: 50 },
+    });
+    await expect(refusal(fixture.socket())).rejects.toThrow(/aborted|ECONNRESET/);
+    await until(() => fixture.access.server.inFlight === 0);
+    await settled();
+  });
+
   test('by silence is 504 TIMEOUT', async () => {
     await start(() => undefined, { timing: { answerTimeoutMs: 50 } });
     const answer = await refusal(fixture.socket());
