@@ -128,6 +128,7 @@ export const routeTable = {
     summary: 'Make an API key, with scopes that the caller has',
     body: apiKeyRequest,
     answer: { status: 201, description: 'the key, shown once', schema: apiKeyIssued },
+    problems: ['CONFLICT'],
   },
   'GET /v1/api-keys': {
     role: 'registration',

@@ -7,11 +7,14 @@ import type { ApiKeyRecord } from './api-key-repository.ts';
 import { isoTime } from './cluster-view.ts';
 import type { Dependencies } from './deps.ts';
 
-type Needs = Pick<Dependencies, 'apiKeys' | 'identities' | 'now' | 'random'>;
+type Needs = Pick<Dependencies, 'apiKeys' | 'now' | 'random'> & {
+  readonly identities: Pick<Dependencies['identities'], 'putCredential' | 'deleteCredential'>;
+};
 
 /**
  * Makes an API key. It is listed before it works, so that none works unlisted; one whose making stopped between the two
- * is listed, was told to nobody and never works. Throws ACCESS_DENIED for scopes that the caller has not. Units: 2 writes.
+ * is listed, was told to nobody and never works. Throws ACCESS_DENIED for scopes that the caller has not, CONFLICT when
+ * the key was deleted while it was made. Units: 2 writes, 1 read.
  */
 export async function issueApiKey(
   deps: Needs,
@@ -41,6 +44,11 @@ export async function issueApiKey(
     scopes: scopes.join(' '),
     expiresAt,
   });
+  // Whoever took it off the list meanwhile found no credential to delete.
+  if (!(await deps.apiKeys.find(tenantId, keyId))) {
+    await deps.identities.deleteCredential(hash);
+    throw new Problem('CONFLICT', 'The key was deleted while it was made.');
+  }
   return { keyId, key: text, scopes, expiresAt: isoTime(expiresAt * 1000) };
 }
 

@@ -160,7 +160,10 @@ export class Discovery {
     return known;
   }
 
-  /** Fetches these group-versions into the map, some at a time; a cluster whose documents are too large gets no more. */
+  /**
+   * Fetches these group-versions into the map, some at a time. A cluster whose documents are too large is asked for no
+   * more, nor one that lets us wait for most of them: the rest is marked stale.
+   */
   async #fetch(
     link: ClusterLink,
     names: readonly string[],
@@ -169,10 +172,11 @@ export class Discovery {
   ): Promise<void> {
     const missing = [...names];
     let bytes = bytesOf(rootBytes, versions);
+    const lateAt = this.#now() + 2 * this.#timeoutMs;
     const worker = async () => {
       for (let next = missing.shift(); next !== undefined; next = missing.shift()) {
-        const isFull = bytes > this.#maxClusterBytes;
-        const version = isFull ? stale(next) : await this.#version(link, next);
+        const isOver = bytes > this.#maxClusterBytes || this.#now() >= lateAt;
+        const version = isOver ? stale(next) : await this.#version(link, next);
         bytes += version.bytes;
         versions.set(next, version);
       }

@@ -68,6 +68,9 @@ export async function proxy(
   gone.addEventListener('abort', cancel, { once: true });
   stream.once('close', () => gone.removeEventListener('abort', cancel));
   if (gone.aborted) cancel();
+  // A short answer may be here as a whole, trailers too, before its head is looked at.
+  let trailers: IncomingHttpHeaders | undefined;
+  stream.once('trailers', (early: IncomingHttpHeaders) => (trailers = early));
   const silence = new AbortController();
   if (hasBody) {
     sendBody(exchange, stream, cancel);
@@ -90,10 +93,9 @@ export async function proxy(
       exchange.answer(head.status, headers);
       return { status: head.status, done: Promise.resolve(), finish: () => undefined };
     }
-    stream.on('trailers', (trailers: IncomingHttpHeaders) =>
-      exchange.addTrailers(responseTrailers(trailers)),
-    );
     const sink = exchange.begin(head.status, headers);
+    if (trailers) exchange.addTrailers(responseTrailers(trailers));
+    stream.on('trailers', (late: IncomingHttpHeaders) => exchange.addTrailers(responseTrailers(late)));
     const passed = passOn(stream, exchange, sink, cancel);
     if (still) {
       const stop = watchFlow(stream, sink, still.answer, () => exchange.reset());

@@ -4,6 +4,7 @@ import {
   maxAccessRuleBytes,
   maxAccessRules,
 } from '../../../core/access/access-rule-schema.ts';
+import type { Scope } from '../../../core/credential/scope.ts';
 import { unitsAreExact } from '../../engine.ts';
 import { type Answered, member } from '../api-call.ts';
 import { type Setting, start, startSetting, tenantA, tenantB } from './setting.ts';
@@ -40,6 +41,22 @@ const onRule = (method: string, ruleId: string, tenantId = tenantA): Promise<Ans
   });
 
 describe('access rules', () => {
+  test('give nothing that their maker has not: 403 ACCESS_DENIED', async () => {
+    const by = (scopes: readonly Scope[], verbs: readonly string[]) =>
+      setting.call({
+        method: 'POST',
+        path: '/v1/access-rules',
+        body: JSON.stringify({ ...rule, verbs }),
+        caller: { ...member(tenantA), scopes: new Set<Scope>(['access-rules:manage', ...scopes]) },
+      });
+    expect((await by([], ['get'])).json()).toMatchObject({ code: 'ACCESS_DENIED' });
+    expect((await by(['clusters:access'], ['get', 'create'])).json()).toMatchObject({
+      code: 'ACCESS_DENIED',
+    });
+    expect((await by(['clusters:access'], ['get', 'list'])).status).toBe(201);
+    expect((await by(['clusters:change'], ['*'])).status).toBe(201);
+  });
+
   test('are made with 201 and Location, shown, listed, and gone after 204', async () => {
     const made = await add({ ...rule, description: 'the shop team' });
     const ruleId = made.json().ruleId as string;

@@ -3,6 +3,7 @@ import { bearerVerifier } from '../../../core/credential/bearer-verifier.ts';
 import type { Caller } from '../../../core/credential/caller.ts';
 import { roleScopes, type Scope } from '../../../core/credential/scope.ts';
 import { parseToken } from '../../../core/credential/token.ts';
+import { issueApiKey } from '../../../functions/registration/api-keys.ts';
 import { unitsAreExact } from '../../engine.ts';
 import { type Answered, member } from '../api-call.ts';
 import { type Setting, start, startSetting, tenantA, tenantB } from './setting.ts';
@@ -48,6 +49,25 @@ describe('API keys', () => {
       bindInvitations: false,
       now: setting.deps.now,
     })(key);
+
+  test('that are deleted while they are made do not work: 409 CONFLICT, and no credential', async () => {
+    const { identities, apiKeys } = setting.deps;
+    const before = (await setting.dump()) as { identities?: unknown[] };
+    const racing = {
+      ...setting.deps,
+      identities: {
+        putCredential: async (record: Parameters<typeof identities.putCredential>[0]) => {
+          await apiKeys.remove(tenantA, record.tokenId);
+          await identities.putCredential(record);
+        },
+        deleteCredential: (hash: string) => identities.deleteCredential(hash),
+      },
+    };
+    await expect(
+      issueApiKey(racing, member(tenantA), { name: 'racing', ttlSeconds: 60 }),
+    ).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await setting.dump()).toEqual(before);
+  });
 
   test('are shown once: recognisable, with a checksum, and only a hash is stored', async () => {
     const answer = await make({ name: 'ci' });
@@ -184,7 +204,7 @@ describe('API keys', () => {
         });
         return [used.read, used.write];
       };
-      expect(await units({ method: 'POST', body: JSON.stringify({ name: 'ci' }) })).toEqual([0, 2]);
+      expect(await units({ method: 'POST', body: JSON.stringify({ name: 'ci' }) })).toEqual([1, 2]);
       expect(await units({})).toEqual([1, 0]);
       const { items } = await own.deps.apiKeys.list(tenantA, { limit: 1 });
       const params = { keyId: items[0]?.keyId ?? '' };

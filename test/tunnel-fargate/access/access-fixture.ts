@@ -49,7 +49,8 @@ export const callerOf = (role: Role, tenant = tenantId): Caller => ({
 });
 
 /** Of a link that serves requests only. */
-export const noUpgrade: ClusterLink['upgrade'] = () => Promise.reject(new Error('there are no upgrades here'));
+export const noUpgrade: ClusterLink['upgrade'] = () =>
+  Promise.reject(new Error('there are no upgrades here'));
 
 /** A cluster's API server without TLS, and the link to it. */
 export type Cluster = {
@@ -111,7 +112,9 @@ export async function startCluster(
       tenantId: tenant,
       request: (headers, { endStream, waitForTrailers = false, signal }) => {
         signal?.throwIfAborted();
-        return Promise.resolve(session.request(headers, { endStream, waitForTrailers, ...(signal ? { signal } : {}) }));
+        return Promise.resolve(
+          session.request(headers, { endStream, waitForTrailers, ...(signal ? { signal } : {}) }),
+        );
       },
       upgrade: noUpgrade,
     },
@@ -181,7 +184,22 @@ let authority: Promise<TestCa> | undefined;
 /** The access side in front of a cluster, with callers by the names of roles. */
 export async function startFixture(
   cluster: Cluster | undefined,
-  options: Partial<Pick<AccessOptions, 'timing' | 'verify' | 'refresh' | 'clusters' | 'rulesOf' | 'router' | 'now' | 'pace' | 'maxPerAddress' | 'onDropped' | 'onRequest'>> & {
+  options: Partial<
+    Pick<
+      AccessOptions,
+      | 'timing'
+      | 'verify'
+      | 'refresh'
+      | 'clusters'
+      | 'rulesOf'
+      | 'router'
+      | 'now'
+      | 'pace'
+      | 'maxPerAddress'
+      | 'onDropped'
+      | 'onRequest'
+    >
+  > & {
     limits?: Partial<TenantLimits>;
     audit?: Partial<AuditOptions>;
   } = {},
@@ -199,7 +217,14 @@ export async function startFixture(
   const usage = new TenantUsage({ limits: { ...defaultTenantLimits, ...limits }, now });
   const sink = new FakeAuditSink();
   const logger = { info: log, error: log };
-  const trail = new AuditTrail({ sink, taskId: 'task-1', now, logger, timing: { batchMs: 10, retryMs: 10 }, ...audit });
+  const trail = new AuditTrail({
+    sink,
+    taskId: 'task-1',
+    now,
+    logger,
+    timing: { batchMs: 10, retryMs: 10 },
+    ...audit,
+  });
   const server = await startAccess({
     tls: () => ({ cert: pair.certificate, key: pair.key }),
     listen: { host: '127.0.0.1', port: 0 },

@@ -140,7 +140,9 @@ describe('the audit trail', () => {
     clock.now = day('2026-11-23T23:59:58.000');
     request();
     await trail.close(1_000);
-    expect(await verified(stored)).toMatchObject([{ days: ['2026-11-23', '2026-11-24'], end: 'closed', faults: [] }]);
+    expect(await verified(stored)).toMatchObject([
+      { days: ['2026-11-23', '2026-11-24'], end: 'closed', faults: [] },
+    ]);
   });
 
   test('tries again with the same name and bytes until S3 has it, and puts no two of a tenant at once', async () => {
