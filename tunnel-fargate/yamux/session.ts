@@ -40,7 +40,7 @@ export type SessionOptions = {
   pingIntervalMs?: number | undefined;
   /** A ping of ours unanswered for this long ends the session with KEEPALIVE_TIMEOUT, ms; default 10,000. */
   pingTimeoutMs?: number;
-  /** The peer's pings are answered after this delay, ms; default 0. More than 64 held back at once: PING_FLOOD. */
+  /** The peer's pings are answered after this delay and up to 100 ms more, ms; default 0: at once. More than 64 held back at once: PING_FLOOD. */
   pongDelayMs?: number;
   /** Our FIN without the peer's, and nothing heard on the stream, for this long: CLOSE_TIMEOUT and RST, ms; default 300,000. */
   closeTimeoutMs?: number;
