@@ -40,7 +40,10 @@ function start(env: Environment, limits: TenantLimits): Promise<RunningServer> {
   const identities = new IdentityRepository(dynamo, env.IDENTITIES_TABLE);
   return startServer(
     {
-      certificates: new ServerCertificatesRepository(new SecretsManagerClient({ requestHandler: patience.answers }), env.TUNNEL_SECRET_ID),
+      certificates: new ServerCertificatesRepository(
+        new SecretsManagerClient({ requestHandler: patience.answers }),
+        env.TUNNEL_SECRET_ID,
+      ),
       certificateDirectory: new CertificateDirectoryRepository(dynamo, env.DIRECTORY_TABLE),
       tunnelDirectory: new TunnelDirectoryRepository(dynamo, env.DIRECTORY_TABLE),
       clusters: new ClusterRepository(access, env.TENANT_TABLE),

@@ -207,7 +207,12 @@ export async function startServer(
     undo.push(() => revocations.close());
 
     const limits = new TenantUsage({ limits: options.limits ?? defaultTenantLimits, now });
-    const audit = new AuditTrail({ sink: observation.ofObjects(dependencies.audit, 'audit'), taskId, now, logger });
+    const audit = new AuditTrail({
+      sink: observation.ofObjects(dependencies.audit, 'audit'),
+      taskId,
+      now,
+      logger,
+    });
     undo.push(() => audit.close(0));
 
     const access = await dependencies.startAccess({
@@ -277,7 +282,8 @@ export async function startServer(
       const steps: readonly (() => Promise<void> | void)[] = [
         () => agents.close(),
         () => access.drain(deadlineMs),
-        () => Promise.all([logEndpoint.drain(uploadDrainMs), audit.close(auditDrainMs)]).then(() => undefined),
+        () =>
+          Promise.all([logEndpoint.drain(uploadDrainMs), audit.close(auditDrainMs)]).then(() => undefined),
         () => tunnels.closeAll('SHUTDOWN'),
         () => revocations.close(),
         () => lease.close(),

@@ -126,7 +126,10 @@ describe('WebSockets', () => {
     ];
     let text = '';
     for await (const chunk of answer) text += String(chunk);
-    expect([answer.statusCode, JSON.parse(text)]).toMatchObject([403, { kind: 'Status', code: 403 }]);
+    expect([answer.statusCode, JSON.parse(text) as unknown]).toMatchObject([
+      403,
+      { kind: 'Status', code: 403 },
+    ]);
   });
 
   test('a client that is cut off leaves nothing open', async () => {
@@ -153,7 +156,7 @@ describe('gRPC to Goldmane', () => {
       authorization: 'Bearer viewer',
     });
     let trailers: Record<string, unknown> = {};
-    stream.on('trailers', (headers) => (trailers = headers));
+    stream.on('trailers', (headers: Record<string, unknown>) => (trailers = headers));
     stream.end(message);
     const chunks: Buffer[] = [];
     for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk);

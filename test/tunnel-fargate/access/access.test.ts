@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Problem } from '../../../core/problem/problem.ts';
 import {
   type Access,
-  callerOf,
   type Cluster,
   clusterId,
   echo,
