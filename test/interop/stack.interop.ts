@@ -68,7 +68,7 @@ describe('a Go agent at the whole stack', () => {
 
   test('has the flows that came to its listener in S3, under its tenant and itself, when 200 is told', async () => {
     const { address = '' } = await agent.go.event('listening');
-    const flow = { start_time: 1_760_000_000, end_time: 1_760_000_060, bytes_in: 4711 };
+    const flow = { Key: {}, start_time: 1_760_000_000, end_time: 1_760_000_060, bytes_in: 4711 };
     expect(await postFlows(address, enrolment.logTrust, JSON.stringify(flow))).toBe(200);
     const Bucket = operator.deployment.container.environment.LOG_BUCKET ?? '';
     const Prefix = `tenant/${stack.state.tenantId}/cluster/${enrolment.clusterId}/kind/flows/`;

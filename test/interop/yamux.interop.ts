@@ -65,6 +65,7 @@ describe.each(['server', 'client'] as const)('hashicorp/yamux as the %s', (goRol
       streams: 1,
       bytes: 1024 * kib,
       pings: 0,
+      goAways: 0,
     });
     await eventually('no stream is left', 5_000, () => session.streamCount === 0);
     expect(go.complaints).toBe('');

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { duplexPair } from 'node:stream';
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { YamuxSession } from '../../../tunnel-fargate/yamux/session.ts';
 import type { SessionOptions } from '../../../tunnel-fargate/yamux/session.ts';
 import type { YamuxStream } from '../../../tunnel-fargate/yamux/stream.ts';
@@ -18,8 +18,16 @@ function room(options: Partial<SessionOptions> = {}, limit = 64 * MIB): Room {
   const clock = { now: 0 };
   const budget = new BoundedBudget({ limit });
   const one = rig({ maxWindow: 16 * MIB, windowBudget: budget, now: () => clock.now, ...options });
+  rooms.add(one);
   return { ...one, clock, budget };
 }
+
+/** A session left alone would miss the answer to its ping after 10 s, when other tests run. */
+const rooms = new Set<Rig>();
+afterEach(() => {
+  for (const { session } of rooms) session.destroy();
+  rooms.clear();
+});
 
 async function accept({ peer, session }: Rig, id = 1): Promise<YamuxStream> {
   peer.send(raw(UPDATE, SYN, id, 0));
@@ -173,11 +181,11 @@ describe('memory of a stream', () => {
 describe('a short budget', () => {
   test('refuses a new stream of ours with STREAM_LIMIT, and takes it again when another has ended', async () => {
     const one = room({}, 2 * WINDOW);
-    const first = one.session.open();
-    one.session.open();
+    const first = one.session.open().on('error', () => undefined);
+    one.session.open().on('error', () => undefined);
     expect(() => one.session.open()).toThrow(expect.objectContaining({ code: 'STREAM_LIMIT' }));
     first.reset();
-    expect(one.session.open().id).toBe(6);
+    expect(one.session.open().on('error', () => undefined).id).toBe(6);
     await one.peer.settled();
     expect(one.session.closed).toBe(false);
   });
@@ -185,7 +193,7 @@ describe('a short budget', () => {
   test("resets the peer's stream, drops what it sends on it, and keeps the session", async () => {
     const one = room({}, WINDOW);
     const ids: number[] = [];
-    one.session.on('stream', (stream) => ids.push(stream.id));
+    one.session.on('stream', (stream) => ids.push(stream.on('error', () => undefined).id));
     one.peer.send(raw(UPDATE, SYN, 1, 0), raw(DATA, SYN, 3, 5, Buffer.from('never')), raw(UPDATE, SYN, 5, 0));
     await one.peer.settled();
     one.peer.send(raw(DATA, 0, 3, 5, Buffer.from('heard')), raw(UPDATE, FIN, 3, 0));
@@ -204,7 +212,7 @@ describe('a short budget', () => {
     expect(() => other.session.open()).toThrow(expect.objectContaining({ code: 'STREAM_LIMIT' }));
     one.session.destroy();
     expect(parent.inUse).toBe(0);
-    expect(other.session.open().id).toBe(2);
+    expect(other.session.open().on('error', () => undefined).id).toBe(2);
   });
 
   test('makes a grown window give way to new streams, without a byte lost', async () => {
