@@ -77,15 +77,20 @@ function start(env: Environment, limits: TenantLimits): Promise<RunningServer> {
   );
 }
 
+/** Two signals of different kinds within this time are one wish to stop, ms. */
+const sameStopMs = 1_000;
+
 /** Drains on the first signal, leaves at once on the second. */
 function stopOnSignal(running: () => Promise<RunningServer>): void {
-  let stopping = false;
+  let asked: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
   const stop = (signal: NodeJS.Signals) => {
-    if (stopping) {
+    // A terminal's Ctrl-C reaches a whole group: whoever supervises this process then sends it SIGTERM, too.
+    if (asked && asked.signal !== signal && performance.now() - asked.at < sameStopMs) return;
+    if (asked) {
       logger.warn({ event: 'stopped', signal }, 'second signal: stopped without draining');
       process.exit(1);
     }
-    stopping = true;
+    asked = { signal, at: performance.now() };
     logger.info({ event: 'draining', signal }, 'draining');
     void running()
       .then((server) => server.drain(drainMs))

@@ -59,7 +59,11 @@ export class InnerConnections {
     this.#closed = true;
     // Without error and code (Node takes no code alone) an answer that is cut off would look as if it were complete.
     const closed = new Error('the tunnel was closed');
-    for (const { session } of this.#connections) session.destroy(closed, constants.NGHTTP2_CANCEL);
+    for (const { session, streams } of this.#connections) {
+      // The code reaches the agent, which logs it: not where nothing was cut off.
+      if (streams > 0) session.destroy(closed, constants.NGHTTP2_CANCEL);
+      else session.destroy();
+    }
     this.#connections.clear();
   }
 
