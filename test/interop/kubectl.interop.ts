@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { call, kubectlBinaries } from '../kube/kubectl-binary.ts';
-import { kubectlList, minorOf } from '../stack/kubectl-list.ts';
+import { call, kubectlBinaries, minorOf } from '../kube/kubectl-binary.ts';
+import { kubectlList } from '../stack/kubectl-list.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 
 const others = kubectlBinaries().slice(0, -1);

@@ -5,6 +5,9 @@ import * as z from 'zod';
 
 export type KubectlBinary = { readonly file: string; /** `1.33` */ readonly version: string };
 
+/** 33 of `1.33`. */
+export const minorOf = ({ version }: KubectlBinary): number => Number(version.split('.')[1]);
+
 const versionOutput = z.object({ clientVersion: z.object({ major: z.string(), minor: z.string() }) });
 
 /** The kubectls of this machine, oldest first, one per minor version: on the PATH, and those that lie beside it as `kubectl.1.33`. */
@@ -30,7 +33,6 @@ export function kubectlBinaries(): KubectlBinary[] {
     const { major, minor } = versionOutput.parse(JSON.parse(stdout)).clientVersion;
     found.set(`${major}.${minor}`, { file, version: `${major}.${minor.replace(/\D/g, '')}` });
   }
-  const minorOf = ({ version }: KubectlBinary) => Number(version.split('.')[1]);
   return [...found.values()].sort((one, other) => minorOf(one) - minorOf(other));
 }
 

@@ -10,11 +10,10 @@ import { type GoAgent, startGoAgent } from '../interop/go-agent.ts';
 import { registerCluster, untilConnected } from '../stack/further-cluster.ts';
 import { eventually } from '../stack/poll.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
-import { call, type KubectlBinary, kubectlBinaries, type Outcome } from './kubectl-binary.ts';
+import { call, type KubectlBinary, kubectlBinaries, minorOf, type Outcome } from './kubectl-binary.ts';
 import { type Kube, startKube } from './kube-process.ts';
 
 const binaries = kubectlBinaries();
-const minorOf = ({ version }: KubectlBinary) => Number(version.split('.')[1]);
 const newest = binaries.at(-1);
 if (newest === undefined) console.log('kubectl is not on the PATH: its tests against a real API are skipped');
 

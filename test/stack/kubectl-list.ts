@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { call, type KubectlBinary, type Outcome } from '../kube/kubectl-binary.ts';
+import { call, type KubectlBinary, minorOf, type Outcome } from '../kube/kubectl-binary.ts';
 import { eventually } from './poll.ts';
 
 export type KubectlSetting = {
@@ -13,8 +13,6 @@ export type KubectlSetting = {
   readonly home: string;
   readonly kubeconfig: string;
 };
-
-export const minorOf = ({ version }: KubectlBinary): number => Number(version.split('.')[1]);
 
 const deployment = (name: string) => `apiVersion: apps/v1
 kind: Deployment

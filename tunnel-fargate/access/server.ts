@@ -131,7 +131,7 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
     minVersion: 'TLSv1.2',
     allowHTTP1: true,
     handshakeTimeout: timing.handshakeTimeoutMs,
-    // Extended CONNECT stays off: upgrades are not offered (yet).
+    // Extended CONNECT stays off: upgrades are offered over HTTP/1.1.
     settings: {
       maxConcurrentStreams: 250,
       maxHeaderListSize: 64 * 1024,
