@@ -12,7 +12,15 @@ const forbids = (files, group, message, allowTypeImports = false) => ({
   },
 });
 
-const roles = ['authorizer', 'certificates', 'image-scan', 'install-assets', 'operator', 'registration'];
+const roles = [
+  'authorizer',
+  'certificates',
+  'image-scan',
+  'install-assets',
+  'operator',
+  'registration',
+  'release-mirror',
+];
 
 export default tseslint.config(
   { ignores: ['cdk.out/', 'build/', '.local/', 'coverage/', 'node_modules/'] },

@@ -1,11 +1,10 @@
 /** `npm run test:localstack | test:ministack`: runs the contract suite (every test that takes its engine from test/engine.ts) against another AWS. */
-import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { glob, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { glob, mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { LocalstackContainer } from '@testcontainers/localstack';
 import { freePort } from '../local/stack/free-port.ts';
+import { findPython, pythonEnvironment } from './python-environment.ts';
 
 /** The last open image that needs no account (March 2026). */
 const pinnedLocalstack =
@@ -102,15 +101,16 @@ async function startLocalstack(): Promise<Judge> {
 }
 
 async function startMinistack(): Promise<Judge> {
-  const python = ['python3.13', 'python3.12', 'python3.11', 'python3'].find(
-    (command) =>
-      spawnSync(command, ['-c', 'import sys, venv; sys.exit(sys.version_info < (3, 11))']).status === 0,
-  );
+  const python = findPython();
   if (!python)
     throw new Unavailable(
       'No Python ≥ 3.11 with venv is here, so the contract suite does not run against ministack.',
     );
-  const environment = await ministackEnvironment(python);
+  const environment = await pythonEnvironment(
+    python,
+    'ministack',
+    'test/contract/ministack-requirements.txt',
+  );
   const port = await freePort();
   const state = path.join(root, 'build', `ministack-${process.pid}`);
   await mkdir(state, { recursive: true });
@@ -143,24 +143,4 @@ async function startMinistack(): Promise<Judge> {
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-}
-
-/** A virtual environment with exactly the pinned packages (hashes checked), made once per requirements file. */
-async function ministackEnvironment(python: string): Promise<string> {
-  const requirements = path.join(root, 'test/contract/ministack-requirements.txt');
-  const digest = createHash('sha256')
-    .update(await readFile(requirements))
-    .digest('hex')
-    .slice(0, 12);
-  const directory = path.join(root, 'build', `ministack-venv-${digest}`);
-  const complete = path.join(directory, 'complete');
-  if (existsSync(complete)) return directory;
-  const run = (command: string, args: string[]) => {
-    const { status } = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-    if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed (${status})`);
-  };
-  run(python, ['-m', 'venv', '--clear', directory]);
-  run(path.join(directory, 'bin/pip'), ['install', '--quiet', '--require-hashes', '-r', requirements]);
-  await writeFile(complete, '');
-  return directory;
 }
