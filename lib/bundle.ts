@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build, type BuildOptions, type Metafile } from 'esbuild';
 
@@ -9,7 +9,7 @@ export const tunnelBundle = 'tunnel';
 
 export type Bundle = {
   readonly name: string;
-  /** Where `index.mjs` lies and nothing that is not deployed. */
+  /** Where `index.mjs` lies, what it reads at run time, and nothing that is not deployed. */
   readonly directory: string;
   /** Size of `index.mjs`. */
   readonly bytes: number;
@@ -43,6 +43,15 @@ const options = {
 const unreachableInLambda = ['http', 'ini', 'login', 'process', 'sso', 'web-identity'].map(
   (kind) => `@aws-sdk/credential-provider-${kind}`,
 );
+
+/**
+ * What a module reads at run time, from beside itself: it lies beside the bundle under the same name, so that
+ * `new URL('<name>', import.meta.url)` finds it in both places.
+ */
+const readAtRunTime: Readonly<Record<string, string>> = {
+  'core/release/catalogue.ts': 'releases',
+  'functions/install-assets/installer.ts': 'install.sh',
+};
 
 /** The roles: one folder each, with the function's entry in `handler.ts`. */
 export async function functionRoles(): Promise<readonly string[]> {
@@ -93,17 +102,36 @@ async function bundle(name: string, entry: string, parent: string): Promise<Bund
   if (name === tunnelBundle)
     files.set('Dockerfile', await readFile(path.join(root, 'tunnel-fargate/Dockerfile')));
 
+  for (const [file, contents] of await filesReadBy(metafile)) files.set(file, contents);
+
   await replace(parent, `${name}.meta.json`, Buffer.from(JSON.stringify(metafile)));
   for (const [file, contents] of files) await replace(parent, `${name}/${file}`, contents);
-  for (const file of await readdir(directory)) {
-    if (!files.has(file)) await rm(path.join(directory, file), { recursive: true, force: true });
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    const file = path.relative(directory, path.join(entry.parentPath, entry.name));
+    if (!entry.isDirectory() && !files.has(file)) await rm(path.join(directory, file), { force: true });
   }
   return { name, directory, bytes: files.get('index.mjs')?.byteLength ?? 0, metafile };
+}
+
+/** What the modules of a bundle read at run time, by its path beside the bundle. */
+async function filesReadBy({ inputs }: Metafile): Promise<ReadonlyMap<string, Buffer>> {
+  const found = new Map<string, Buffer>();
+  for (const [module, name] of Object.entries(readAtRunTime)) {
+    if (!(module in inputs)) continue;
+    const folder = path.join(root, path.dirname(module));
+    const directory = (await stat(path.join(folder, name))).isDirectory();
+    const files = directory
+      ? (await readdir(path.join(folder, name))).map((file) => `${name}/${file}`)
+      : [name];
+    for (const file of files) found.set(file, await readFile(path.join(folder, file)));
+  }
+  return found;
 }
 
 /** Writes beside and renames, so that a reader finds the old file or the new one; the asset's directory holds no third. */
 async function replace(parent: string, file: string, contents: Uint8Array): Promise<void> {
   const fresh = path.join(parent, `.${file.replaceAll('/', '.')}.${process.pid}`);
+  await mkdir(path.dirname(path.join(parent, file)), { recursive: true });
   await writeFile(fresh, contents);
   await rename(fresh, path.join(parent, file));
 }

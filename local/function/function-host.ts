@@ -3,6 +3,9 @@ import type { InvocationMessage, ResultMessage } from './function-process.ts';
 
 type Handler = (event: unknown, context: unknown) => unknown;
 
+/** Lambda's bound on the answer of a synchronous invocation, as JSON: 6 MiB and a little for what is around it. */
+const maxAnswerBytes = 6_291_556;
+
 const [file = '', exported = 'handler'] = process.argv.slice(2);
 
 // The parent was killed: nobody would ever stop this process.
@@ -24,6 +27,7 @@ async function invoke({ id, event, context }: InvocationMessage): Promise<Result
       ...rest,
       getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
     });
+    if (Buffer.byteLength(JSON.stringify(value ?? null)) > maxAnswerBytes) return tooLarge(id);
     return { kind: 'result', id, value: value ?? null };
   } catch (error) {
     const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
@@ -34,3 +38,13 @@ async function invoke({ id, event, context }: InvocationMessage): Promise<Result
     };
   }
 }
+
+const tooLarge = (id: string): ResultMessage => ({
+  kind: 'error',
+  id,
+  error: {
+    errorType: 'Function.ResponseSizeTooLarge',
+    errorMessage: `Response payload size exceeded maximum allowed payload size (${maxAnswerBytes} bytes).`,
+    trace: [],
+  },
+});

@@ -1,11 +1,16 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { environment as installAssets } from '../../functions/install-assets/env.ts';
 import { type Bundle, bundleAll, tunnelBundle } from '../../lib/bundle.ts';
 
+const run = promisify(execFile);
 const root = path.join(import.meta.dirname, '../..');
 const manifest = (folder: string) =>
   JSON.parse(readFileSync(path.join(root, folder, 'package.json'), 'utf8')) as {
@@ -26,6 +31,24 @@ const digest = async (file: string) =>
   createHash('sha256')
     .update(await readFile(file))
     .digest('hex');
+
+/** What a bundled function answers to a GET that needs no credential, in a process of its own. */
+async function invoked(bundle: string, route: string): Promise<{ items: { version: string }[] }> {
+  const event = { httpMethod: 'GET', resource: route, path: route, headers: {}, requestContext: {} };
+  const text = 'https://nowhere.example';
+  const environment = {
+    ...Object.fromEntries(Object.keys(installAssets.shape).map((name) => [name, text])),
+    ACCESS_TRUST: 'system',
+    AWS_REGION: 'us-east-1',
+    POWERTOOLS_LOG_LEVEL: 'SILENT',
+  };
+  const script = `
+    const { handler } = await import(${JSON.stringify(pathToFileURL(bundle).href)});
+    const { statusCode, body } = await handler(${JSON.stringify(event)}, {});
+    process.stdout.write(statusCode === 200 ? body : '{"items":[]}', () => process.exit(0));`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { env: environment });
+  return JSON.parse(stdout) as { items: { version: string }[] };
+}
 
 describe('the bundles', () => {
   let directory: string;
@@ -48,19 +71,41 @@ describe('the bundles', () => {
     expect(large.map(({ name, bytes }) => `${name}: ${bytes}`)).toEqual([]);
   });
 
-  test('hold the code and its licences; the container also its map and its Dockerfile; nothing else', () => {
+  const releases = readdirSync(path.join(root, 'core/release/releases')).map((file) => `releases/${file}`);
+  /** What a bundle brings beside its code and the licences of that. */
+  const beside: Readonly<Record<string, readonly string[]>> = {
+    [tunnelBundle]: ['Dockerfile', 'index.mjs.map'],
+    'install-assets': [...releases, 'install.sh'],
+    'release-mirror': releases,
+  };
+  const filesOf = (own: string) =>
+    readdirSync(own, { recursive: true, withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [] : [path.relative(own, path.join(entry.parentPath, entry.name))],
+    );
+
+  test('hold the code, its licences, and what it reads when it runs; nothing else', async () => {
     for (const { name, directory: own } of bundles) {
-      const allowed = [
-        'index.mjs',
-        'index.mjs.LEGAL.txt',
-        ...(name === tunnelBundle ? ['Dockerfile', 'index.mjs.map'] : []),
-      ];
-      const files = readdirSync(own);
-      expect(files).toContain('index.mjs');
-      expect(files.filter((file) => !allowed.includes(file))).toEqual([]);
+      const files = filesOf(own).filter((file) => file !== 'index.mjs.LEGAL.txt');
+      expect([name, files.sort()]).toEqual([name, ['index.mjs', ...(beside[name] ?? [])].sort()]);
     }
-    expect(readdirSync(path.join(directory, tunnelBundle))).toContain('Dockerfile');
+    const copied = path.join(directory, 'install-assets');
+    for (const file of releases)
+      expect(await digest(path.join(copied, file))).toBe(await digest(path.join(root, 'core/release', file)));
+    const script = 'functions/install-assets/install.sh';
+    expect(await digest(path.join(copied, 'install.sh'))).toBe(await digest(path.join(root, script)));
   });
+
+  test('of install-assets answers the releases that lie beside it, and no longer one that is taken away', async () => {
+    const own = path.join(directory, 'install-assets');
+    const offered = () => invoked(path.join(own, 'index.mjs'), '/v1/releases');
+    const versions = releases.map((file) => path.basename(file, '.json')).sort();
+    expect((await offered()).items.map(({ version }) => version).sort()).toEqual(versions);
+    await rm(path.join(own, 'releases', 'v3.30.7.json'));
+    const left = (await offered()).items.map(({ version }) => version).sort();
+    expect(left).toEqual(versions.filter((version) => version !== 'v3.30.7'));
+    await bundleAll(directory);
+    expect((await offered()).items).toHaveLength(versions.length);
+  }, 120_000);
 
   test('hold no development dependency, and so not the AGPL evaluator', () => {
     const forbidden = new Set(Object.keys(manifest('.').devDependencies ?? {}));
@@ -96,8 +141,10 @@ describe('the bundles', () => {
     const read = () => Promise.all(bundles.map(({ directory: own }) => digest(path.join(own, 'index.mjs'))));
     const before = await read();
     await writeFile(path.join(directory, tunnelBundle, 'left-over.pem'), 'secret');
+    await writeFile(path.join(directory, 'install-assets/releases/v1.0.0.json'), '{}');
     await bundleAll(directory);
     expect(await read()).toEqual(before);
     expect(readdirSync(path.join(directory, tunnelBundle))).not.toContain('left-over.pem');
+    expect(readdirSync(path.join(directory, 'install-assets/releases'))).not.toContain('v1.0.0.json');
   }, 120_000);
 });

@@ -225,4 +225,15 @@ describe('the laptop gateway answers as API Gateway does', () => {
       headers: { location: '/x', 'set-cookie': ['a=1', 'b=2'] },
     });
   });
+
+  test('an answer of 5 MB reaches the client whole', async () => {
+    const manifest = 'apiVersion: v1 # „ein Zeichen mehr“\n'.repeat(125_000);
+    answers['fn:open'] = () => ({
+      value: { statusCode: 200, headers: { 'Content-Type': 'application/yaml' }, body: manifest },
+    });
+    const answer = await send('POST', '/open');
+    expect(Buffer.byteLength(answer.body)).toBe(5_000_000);
+    expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/yaml']);
+    expect(answer.body === manifest).toBe(true);
+  });
 });
