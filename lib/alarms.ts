@@ -160,6 +160,27 @@ export class Alarms extends Construct {
     });
   }
 
+  /** Upstream's manifests as the mirror found them, once a day (functions/release-mirror/figures.ts). */
+  manifestsRefused(): void {
+    this.#alarm('manifests-refused', {
+      heading: 'manifests-refused',
+      what: 'A manifest of a release was not taken into the mirror: changed, truncated, or not to be had.',
+      metric: new Metric({
+        namespace: 'Cattery',
+        dimensionsMap: { service: 'release-mirror' },
+        metricName: 'ManifestsRefused',
+        // A second attempt that refuses nothing is what counts, be it in the same minutes.
+        statistic: 'Minimum',
+        period: Duration.minutes(5),
+      }),
+      comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      threshold: 0,
+      evaluationPeriods: 1,
+      // Between two days' runs nothing is written: it stays what the last one found.
+      missing: TreatMissingData.IGNORE,
+    });
+  }
+
   #alarm(id: string, { heading, what, metric, ...condition }: Condition): void {
     const alarm = new Alarm(this, id, {
       alarmDescription: `${what} See docs/runbook.md#${heading}`,

@@ -20,7 +20,7 @@ const secure = {
 
 const abortUploads = { id: 'abandoned-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) };
 
-/** A bucket of tenants' objects; `V` is the variable that names it to its users. */
+/** A bucket whose readers and writers are let in prefix by prefix; `V` is the variable that names it to them. */
 export class ObjectBucket<V extends string> extends Construct {
   readonly bucket: Bucket;
   readonly #variable: V;
@@ -28,9 +28,10 @@ export class ObjectBucket<V extends string> extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    { variable, retentionDays, accessLogs }: { variable: V; retentionDays: number; accessLogs: IBucket },
+    options: { variable: V; retentionDays: number | 'for ever'; accessLogs: IBucket },
   ) {
     super(scope, id);
+    const { variable, retentionDays, accessLogs } = options;
     this.#variable = variable;
     this.bucket = new Bucket(this, 'Bucket', {
       ...secure,
@@ -39,7 +40,7 @@ export class ObjectBucket<V extends string> extends Construct {
       lifecycleRules: [
         {
           id: 'retention',
-          expiration: Duration.days(retentionDays),
+          ...(retentionDays === 'for ever' ? {} : { expiration: Duration.days(retentionDays) }),
           noncurrentVersionExpiration: Duration.days(30),
         },
         { id: 'delete-markers', expiredObjectDeleteMarker: true },
@@ -64,16 +65,39 @@ export class ObjectBucket<V extends string> extends Construct {
     const logicalId = Stack.of(this).getLogicalId(this.bucket.node.defaultChild as CfnBucket);
     Validations.of(role).acknowledge({
       id: `AwsSolutions-IAM5[Resource::<${logicalId}.Arn>/${prefix.replaceAll('${', '<').replaceAll('}', '>')}*]`,
-      reason: 'The objects under one prefix, which begins with the tenant that the session is tagged with.',
+      reason:
+        'The objects under one prefix: that of the tenant the session is tagged with, or of the releases.',
     });
+    return this.#environment();
+  }
+
+  /**
+   * Lets a role see which keys there are: under a prefix, or, without one, also by the 404 in place of a 403 that S3
+   * answers to a GET of what is not there (such a request has no prefix that a condition could match).
+   */
+  grantList(role: IRole, { prefix }: { prefix?: string } = {}): Record<V, string> {
+    role.addToPrincipalPolicy(
+      new PolicyStatement({
+        actions: ['s3:ListBucket'],
+        resources: [this.bucket.bucketArn],
+        ...(prefix === undefined ? {} : { conditions: { StringLike: { 's3:prefix': `${prefix}*` } } }),
+      }),
+    );
+    return this.#environment();
+  }
+
+  #environment(): Record<V, string> {
+    // A computed key widens to `string`; it is V.
     return { [this.#variable]: this.bucket.bucketName } as Record<V, string>;
   }
 }
 
-/** Logs of the clusters, scan reports, and the access logs of all that takes requests here. */
+/** Logs of the clusters, scan reports, public assets, and the access logs of all that takes requests here. */
 export class Buckets extends Construct {
   readonly logs: ObjectBucket<'LOG_BUCKET'>;
   readonly scans: ObjectBucket<'SCAN_BUCKET'>;
+  /** Copies of upstream's manifests: not the public's to read, but to be handed out to everyone. */
+  readonly assets: ObjectBucket<'ASSETS_BUCKET'>;
   readonly access: IBucket;
 
   constructor(
@@ -97,6 +121,11 @@ export class Buckets extends Construct {
     this.scans = new ObjectBucket(this, 'Scans', {
       variable: 'SCAN_BUCKET',
       retentionDays: retention.scanRetentionDays,
+      accessLogs,
+    });
+    this.assets = new ObjectBucket(this, 'Assets', {
+      variable: 'ASSETS_BUCKET',
+      retentionDays: 'for ever',
       accessLogs,
     });
   }

@@ -1,13 +1,13 @@
-import { CfnResource, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Duration, Validations } from 'aws-cdk-lib';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
-import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Trigger } from 'aws-cdk-lib/triggers';
 import { Construct, type IConstruct } from 'constructs';
 import type { Environment } from '../functions/certificates/env.ts';
 import type { Keys, Secrets } from './keys.ts';
-import { logRetention, RoleFunction } from './role-function.ts';
+import { RoleFunction } from './role-function.ts';
 import type { Tables } from './tables.ts';
+import { finishTrigger } from './trigger.ts';
 
 type Options = {
   readonly bundles: string;
@@ -50,34 +50,11 @@ export class Certificates extends Construct {
     });
     // Runs again whenever the function's code or environment changes, and fails the deployment when it fails.
     this.#made = new Trigger(this, 'Made', { handler: this.function.function, timeout: Duration.minutes(1) });
-    retainTrigger(this.#made);
-    finishTriggerProvider(this);
+    finishTrigger(this, this.#made);
   }
 
   /** Nothing of this starts before the certificates exist. */
   before(...later: IConstruct[]): void {
     for (const one of later) one.node.addDependency(this.#made);
   }
-}
-
-/** Removing it must never look like removing the certificates: there is nothing to undo. */
-function retainTrigger(trigger: Trigger): void {
-  const resource = trigger.node.findAll().find(CfnResource.isCfnResource);
-  resource?.applyRemovalPolicy(RemovalPolicy.RETAIN);
-}
-
-/** The CDK's own function behind a Trigger comes with an older runtime, on x86, and logs that never end. */
-function finishTriggerProvider(scope: Construct): void {
-  const provider = Stack.of(scope).node.findChild(
-    'AWSCDK.TriggerCustomResourceProviderCustomResourceProvider',
-  );
-  const logs = new LogGroup(scope, 'MadeLogs', {
-    retention: logRetention,
-    removalPolicy: RemovalPolicy.RETAIN,
-  });
-  const handler = provider.node.findChild('Handler');
-  if (!CfnResource.isCfnResource(handler)) throw new Error('the trigger has another handler than it used to');
-  handler.addPropertyOverride('Runtime', 'nodejs24.x');
-  handler.addPropertyOverride('Architectures', ['arm64']);
-  handler.addPropertyOverride('LoggingConfig', { LogGroup: logs.logGroupName });
 }

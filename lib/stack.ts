@@ -14,6 +14,7 @@ import { Listeners } from './listeners.ts';
 import { Network } from './network.ts';
 import { Operator } from './operator.ts';
 import { Registration } from './registration.ts';
+import { ReleaseMirror } from './release-mirror.ts';
 import type { Settings } from './settings.ts';
 import { Tables } from './tables.ts';
 import { Tunnel } from './tunnel.ts';
@@ -113,10 +114,12 @@ class ApiStack extends Stack {
     const installAssets = new InstallAssets(this, 'InstallAssets', {
       bundles,
       tables,
+      buckets,
       addresses,
       apiUrl: api.url,
       identity,
     });
+    const releaseMirror = new ReleaseMirror(this, 'ReleaseMirror', { bundles, buckets });
     const operator = new Operator(this, 'Operator', { bundles, tables, identity });
     api.connect(
       {
@@ -128,9 +131,10 @@ class ApiStack extends Stack {
     );
     const alarms = new Alarms(this, 'Alarms', settings.alarmTopicArn);
     alarms.functionFails(authorizer.function, { throwsRefusals: true });
-    for (const { function: one } of [registration, imageScan, installAssets, operator]) {
+    for (const { function: one } of [registration, imageScan, installAssets, operator, releaseMirror]) {
       alarms.functionFails(one);
     }
+    alarms.manifestsRefused();
     alarms.apiFails(api.restApi);
     output(this, { ApiUrl: api.url, OperatorFunction: operator.function.function.functionName });
   }

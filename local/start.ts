@@ -7,6 +7,7 @@ import { claimAddresses, portSettings } from './stack/addresses.ts';
 import { lockDirectory } from './stack/directory-lock.ts';
 import { startDemoCluster } from './stack/demo.ts';
 import { startLaptop } from './stack/laptop.ts';
+import { requireManifestDirectory } from './stack/manifests.ts';
 import { invokeOperator } from './stack/operator.ts';
 import { removeState, type StackState, standardDirectory, writeState } from './stack/state.ts';
 import { demoOwner, ensureTenant } from './stack/tenant.ts';
@@ -41,6 +42,12 @@ const command = new Command('npm start --')
   .addOption(portOption('access', "port of the users' way into clusters"))
   .addOption(portOption('tunnel', "port of the clusters' tunnels"))
   .addOption(
+    new Option(
+      '--manifests <directory>',
+      "where upstream's manifests lie as <version>/<name>; those that the catalogue knows are mirrored",
+    ).env('CATTERY_MANIFESTS'),
+  )
+  .addOption(
     new Option('--data <directory>', 'where everything is kept')
       .env('CATTERY_DATA')
       .default(standardDirectory),
@@ -54,6 +61,7 @@ const options = command.opts<{
   apiPort: number;
   accessPort: number;
   tunnelPort: number;
+  manifests?: string;
   data: string;
 }>();
 
@@ -100,6 +108,8 @@ async function start(): Promise<void> {
       `--listen ${options.listen} opens every address of this machine: say with --advertise HOST which one clients dial.`,
     );
   }
+  const manifests = options.manifests === undefined ? undefined : path.resolve(options.manifests);
+  if (manifests !== undefined) await requireManifestDirectory(manifests);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const lock = await lockDirectory(directory);
   stops.push(() => lock.release());
@@ -112,7 +122,7 @@ async function start(): Promise<void> {
   });
 
   say('Starting Cattery');
-  const laptop = await startLaptop({ directory, addresses, progress });
+  const laptop = await startLaptop({ directory, addresses, manifests, progress });
   stops.push(() => laptop.close());
 
   progress('Opening the demo tenant');

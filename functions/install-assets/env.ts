@@ -5,6 +5,8 @@ export const environment = z.object({
   TENANT_TABLE: z.string().min(1),
   DIRECTORY_TABLE: z.string().min(1),
   TENANT_ROLE_ARN: z.string().min(1),
+  /** Bucket with the mirrored manifests (core/release/manifest-repository.ts). */
+  ASSETS_BUCKET: z.string().min(1),
   API_URL: z.url(),
   ACCESS_URL: z.url(),
   OIDC_ISSUER: z.url(),

@@ -20,6 +20,7 @@ import { laptop } from '../template/intrinsics.ts';
 import { localAuthority } from '../tls/authority.ts';
 import type { Addresses } from './addresses.ts';
 import { startContainer } from './container.ts';
+import { mirroredInWords, takeManifests } from './manifests.ts';
 import type { OperatorAccess } from './operator.ts';
 import { synthesise } from './synthesis.ts';
 import { demoOwner } from './tenant.ts';
@@ -39,6 +40,8 @@ export type Laptop = {
 type Options = {
   readonly directory: string;
   readonly addresses: Addresses;
+  /** Directory with upstream's manifests, `<version>/<name>`; without one nothing is mirrored by itself. */
+  readonly manifests?: string | undefined;
   /** Told of each step, for the terminal. */
   readonly progress: (step: string) => void;
 };
@@ -47,7 +50,7 @@ type Options = {
 const containerStopMs = 3_000;
 
 /** Brings up the control plane of the synthesised templates on this machine; everything listens where `addresses` says. */
-export async function startLaptop({ directory, addresses, progress }: Options): Promise<Laptop> {
+export async function startLaptop({ directory, addresses, manifests, progress }: Options): Promise<Laptop> {
   const stops: (() => Promise<void> | void)[] = [];
   const close = async () => {
     for (const stop of stops.splice(0).reverse()) await stop();
@@ -98,14 +101,23 @@ export async function startLaptop({ directory, addresses, progress }: Options): 
     );
 
     progress('Making certificates');
-    await invokeAll(runner, deployment.triggered);
+    // Nothing leaves this machine unasked: the mirror's upstream is a directory here, or nobody.
+    const ownWork = (functionName: string) => !runner.find(functionName)?.reachesInternet;
+    await invokeAll(runner, deployment.triggered.filter(ownWork));
     for (const { functionName, everyMs } of deployment.scheduled) {
+      if (!ownWork(functionName)) continue;
       const timer = setInterval(() => {
         invokeAll(runner, [functionName]).catch((error: unknown) =>
           log.error({ error: String(error) }, 'a scheduled function failed'),
         );
       }, everyMs);
       stops.push(() => clearInterval(timer));
+    }
+
+    if (manifests !== undefined) {
+      progress(`Taking manifests from ${manifests}`);
+      const mirrored = await takeManifests(manifests, { endpoint, bucket: assetsBucket(deployment) });
+      for (const line of mirroredInWords(mirrored)) progress(line);
     }
 
     progress('Starting the API and the tunnel server');
@@ -122,7 +134,8 @@ export async function startLaptop({ directory, addresses, progress }: Options): 
       onExit: progress,
     });
     stops.push(() => container.process.stop());
-    await Promise.all([container.ready(), ...deployment.functions.map(({ arn }) => runner.warm(arn))]);
+    const awaited = deployment.functions.filter(({ reachesInternet }) => !reachesInternet);
+    await Promise.all([container.ready(), ...awaited.map(({ arn }) => runner.warm(arn))]);
 
     const caFile = within('ca.pem');
     await writePrivateFile(
@@ -147,6 +160,14 @@ export async function startLaptop({ directory, addresses, progress }: Options): 
     await close();
     throw error;
   }
+}
+
+function assetsBucket({ functions }: Deployment): string {
+  const bucket = functions
+    .map(({ environment }) => environment.ASSETS_BUCKET)
+    .find((name) => name !== undefined);
+  if (bucket === undefined) throw new Error('The templates tell no function of a bucket of assets.');
+  return bucket;
 }
 
 /** The CDK context that puts the laptop's addresses where AWS would put its own. */

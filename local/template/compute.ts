@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { reachesInternet } from '../../lib/function-metadata.ts';
 import type { Assembly, Resource } from './assembly.ts';
 import type { Resolver } from './intrinsics.ts';
 import { physicalNames } from './physical-names.ts';
@@ -16,6 +17,8 @@ export type FunctionSpec = {
   readonly environment: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly memoryMb: number;
+  /** It asks hosts of the internet (lib/release-mirror.ts): a laptop runs it only when someone invokes it. */
+  readonly reachesInternet: boolean;
 };
 
 /** The one container of the Fargate service. */
@@ -68,6 +71,7 @@ export function functionsOf(assembly: Assembly, { resolve }: Resolver): Function
         environment: properties.Environment?.Variables ?? {},
         timeoutMs: (properties.Timeout ?? 3) * 1000,
         memoryMb: properties.MemorySize ?? 128,
+        reachesInternet: resource.metadata[reachesInternet] === true,
       },
     ];
   });

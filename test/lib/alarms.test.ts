@@ -1,6 +1,11 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { type Figure, figures } from '../../tunnel-fargate/metrics/figures.ts';
 import { metricNamespace, metricService } from '../../tunnel-fargate/metrics/minute-lines.ts';
+import {
+  figures as mirrorFigures,
+  metricNamespace as mirrorNamespace,
+  serviceName as mirrorService,
+} from '../../functions/release-mirror/figures.ts';
 import { synthesise, type Synthesis } from './synthesis.ts';
 
 type Metric = { Namespace?: string; MetricName?: string; Dimensions?: { Name: string; Value: string }[] };
@@ -24,7 +29,9 @@ describe('the alarms about the tunnel server', () => {
     return [
       alarm as Metric,
       ...combined.flatMap(({ MetricStat }) => (MetricStat ? [MetricStat.Metric] : [])),
-    ].filter(({ Dimensions }) => Dimensions?.some(({ Name }) => Name === 'service'));
+    ].filter(({ Dimensions }) =>
+      Dimensions?.some(({ Name, Value }) => Name === 'service' && Value !== mirrorService),
+    );
   };
 
   test('watch what it writes, by the names that it writes', () => {
@@ -48,5 +55,20 @@ describe('the alarms about the tunnel server', () => {
     expect(names.filter((name) => name?.startsWith('CertificateDays.')).sort()).toEqual(
       figures.certificate_days.label.values.map((value) => `CertificateDays.${value}`).sort(),
     );
+  });
+});
+
+describe('the alarm about the mirror', () => {
+  test('watches the figure that each run writes, and stays as the last run left it', async () => {
+    const { templates } = await synthesise();
+    templates.api.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Namespace: mirrorNamespace,
+      MetricName: mirrorFigures({ stored: [], refused: [] })[0]?.name,
+      Dimensions: [{ Name: 'service', Value: mirrorService }],
+      ComparisonOperator: 'GreaterThanThreshold',
+      Threshold: 0,
+      Statistic: 'Minimum',
+      TreatMissingData: 'ignore',
+    });
   });
 });

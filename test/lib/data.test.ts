@@ -54,7 +54,7 @@ describe('what holds data', () => {
   test('buckets: encrypted, closed to the public, TLS only, and no upload abandoned for long', () => {
     const buckets = synthesis.resources('AWS::S3::Bucket');
     const policies = properties('AWS::S3::BucketPolicy');
-    expect(Object.keys(buckets)).toHaveLength(3);
+    expect(Object.keys(buckets)).toHaveLength(4);
     for (const [name, { Properties }] of Object.entries(buckets)) {
       expect(Properties.PublicAccessBlockConfiguration).toEqual({
         BlockPublicAcls: true,
@@ -71,11 +71,11 @@ describe('what holds data', () => {
     }
   });
 
-  test('buckets of tenants keep the old version for 30 days when an object is put over', () => {
+  test('buckets of tenants and of assets keep the old version for 30 days when an object is put over', () => {
     const versioned = properties('AWS::S3::Bucket').filter(
       ({ VersioningConfiguration }) => VersioningConfiguration,
     );
-    expect(versioned).toHaveLength(2);
+    expect(versioned).toHaveLength(3);
     for (const { LifecycleConfiguration } of versioned) {
       expect(JSON.stringify(LifecycleConfiguration)).toContain('"NoncurrentDays":30');
     }
@@ -88,6 +88,17 @@ describe('what holds data', () => {
         LifecycleConfiguration: { Rules: Match.arrayWith([Match.objectLike({ ExpirationInDays })]) },
       });
     }
+  });
+
+  test('the bucket of assets keeps its objects for ever: nobody fetches again what was mirrored', () => {
+    const [assets] = Object.entries(synthesis.resources('AWS::S3::Bucket')).filter(([name]) =>
+      name.startsWith('BucketsAssets'),
+    );
+    const { LifecycleConfiguration, VersioningConfiguration } = assets?.[1].Properties ?? {};
+    expect(VersioningConfiguration).toEqual({ Status: 'Enabled' });
+    const { Rules } = LifecycleConfiguration as { Rules: Record<string, unknown>[] };
+    expect(Rules.length).toBeGreaterThan(0);
+    expect(Rules.filter((rule) => 'ExpirationInDays' in rule || 'ExpirationDate' in rule)).toEqual([]);
   });
 
   test('keys: one signs with P-256 and may follow to another region, one makes MACs', () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { followMs } from '../../functions/registration/show-progress.ts';
 import { synthesise, type Synthesis } from './synthesis.ts';
 
 describe('every function, log group and alarm', () => {
@@ -14,8 +15,8 @@ describe('every function, log group and alarm', () => {
   test('functions run on nodejs24.x and arm64, and log JSON where ours, into a group that ends', () => {
     const functions = properties('AWS::Lambda::Function');
     const groups = synthesis.resources('AWS::Logs::LogGroup');
-    // Six of ours, and the CDK's own behind the trigger.
-    expect(functions).toHaveLength(7);
+    // Seven of ours, and the CDK's own behind the triggers of two stacks.
+    expect(functions).toHaveLength(9);
     for (const { Runtime, Architectures, LoggingConfig, Handler } of functions) {
       expect({ Runtime, Architectures }).toEqual({ Runtime: 'nodejs24.x', Architectures: ['arm64'] });
       const { LogFormat, LogGroup } = LoggingConfig as { LogFormat?: string; LogGroup: { Ref: string } };
@@ -24,32 +25,48 @@ describe('every function, log group and alarm', () => {
     }
     expect(
       functions.filter(({ LoggingConfig }) => (LoggingConfig as { LogFormat?: string }).LogFormat),
-    ).toHaveLength(6);
+    ).toHaveLength(7);
   });
 
   test('functions of the API answer before the gateway gives up after 29 s', () => {
     for (const { Properties } of Object.values(synthesis.resources('AWS::Lambda::Function', 'api'))) {
-      if (String(Properties.Description).includes('invoked directly')) continue;
+      const { Handler, Description } = Properties;
+      // Neither the CDK's own behind the trigger nor those that no request waits for.
+      if (Handler !== 'index.handler' || /invoked directly|scheduled/.test(String(Description))) continue;
       expect(Properties.Timeout).toBeLessThan(29);
     }
+  });
+
+  test('who follows a cluster’s progress is answered before its function’s time is over, with 4 s to spare', () => {
+    const [registration] = Object.values(synthesis.resources('AWS::Lambda::Function', 'api')).filter(
+      ({ Properties }) => String(Properties.Description).includes('registration tokens'),
+    );
+    expect(Number(registration?.Properties.Timeout) * 1_000 - followMs).toBeGreaterThanOrEqual(4_000);
   });
 
   test('log groups end: ours, the API’s access log and the execution log that the gateway would make by itself', () => {
     const groups = properties('AWS::Logs::LogGroup');
     for (const { RetentionInDays } of groups) expect(RetentionInDays).toBe(90);
     expect(JSON.stringify(groups)).toContain('API-Gateway-Execution-Logs_');
-    // Functions, trigger, tunnel server, access log, execution log.
-    expect(groups).toHaveLength(10);
+    // Functions, triggers, tunnel server, access log, execution log.
+    expect(groups).toHaveLength(12);
   });
 
   test('each function has an alarm for when it fails and one for when it logs an error', () => {
     const alarms = properties('AWS::CloudWatch::Alarm').map((alarm) => String(alarm.AlarmDescription));
-    for (const role of ['certificates', 'image-scan', 'install-assets', 'operator', 'registration']) {
+    for (const role of [
+      'certificates',
+      'image-scan',
+      'install-assets',
+      'operator',
+      'registration',
+      'release-mirror',
+    ]) {
       expect(alarms.filter((text) => text.startsWith(`The function ${role} `))).toHaveLength(2);
     }
     const patterns = properties('AWS::Logs::MetricFilter').map(({ FilterPattern }) => FilterPattern);
-    expect(patterns.filter((pattern) => pattern === '{ $.level = "ERROR" }')).toHaveLength(5);
-    expect(patterns).toHaveLength(6);
+    expect(patterns.filter((pattern) => pattern === '{ $.level = "ERROR" }')).toHaveLength(6);
+    expect(patterns).toHaveLength(7);
   });
 
   test('a bad token, which the authorizer can refuse only by throwing, rings no alarm', () => {

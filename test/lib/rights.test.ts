@@ -12,6 +12,7 @@ const roles = [
   'InstallAssets',
   'Operator',
   'Registration',
+  'ReleaseMirror',
   'Tunnel',
 ] as const;
 type Owner = (typeof roles)[number];
@@ -67,7 +68,7 @@ describe('what the synthesised policies allow', () => {
   let policies: Policies;
   let authoriser: Authoriser;
   let table: Readonly<Record<'tenant' | 'identities' | 'directory', string>>;
-  let bucket: Readonly<Record<'logs' | 'scans', string>>;
+  let bucket: Readonly<Record<'logs' | 'scans' | 'assets', string>>;
 
   beforeAll(async () => {
     synthesis = await synthesise();
@@ -94,7 +95,11 @@ describe('what the synthesised policies allow', () => {
       directory: tableArn('TablesDirectory'),
     };
     const bucketArn = (part: string) => `arn:aws:s3:::${named('AWS::S3::Bucket', part).toLowerCase()}`;
-    bucket = { logs: bucketArn('BucketsLogs'), scans: bucketArn('BucketsScans') };
+    bucket = {
+      logs: bucketArn('BucketsLogs'),
+      scans: bucketArn('BucketsScans'),
+      assets: bucketArn('BucketsAssets'),
+    };
   });
 
   const may = async (roleArn: string, access: Access, tags: Readonly<Record<string, string>> = {}) => {
@@ -122,7 +127,7 @@ describe('what the synthesised policies allow', () => {
 
   describe('a tenant’s session', () => {
     const collections = {
-      Registration: ['CLUSTERS', 'CLUSTER_NAMES', 'REGISTRATIONS', 'REGISTRATION_TOKENS'],
+      Registration: ['CLUSTERS', 'CLUSTER_NAMES', 'REGISTRATIONS', 'REGISTRATION_TOKENS', 'PROGRESS'],
       ImageScan: ['IMAGES', 'IMAGE_POLICY'],
       InstallAssets: ['CLUSTERS'],
       Tunnel: ['CLUSTERS'],
@@ -237,6 +242,31 @@ describe('what the synthesised policies allow', () => {
       }
     });
 
+    test('reaches the mirrored manifests where its task is that: one puts, one reads, nobody deletes', async () => {
+      const key = `releases/v3.32.1/${'0'.repeat(64)}/operator-crds.yaml`;
+      const things = [
+        ['GetObject', `/${key}`, undefined, ['InstallAssets']],
+        ['PutObject', `/${key}`, undefined, ['ReleaseMirror']],
+        ['DeleteObject', `/${key}`, undefined, []],
+        ['GetObject', '/elsewhere', undefined, []],
+        ['PutObject', '/elsewhere', undefined, []],
+        ['ListBucket', '', 'releases/v3.32.1/', ['InstallAssets', 'ReleaseMirror']],
+        ['ListBucket', '', 'elsewhere/', ['InstallAssets']],
+        // As S3 asks before it says that an object is not there.
+        ['ListBucket', '', undefined, ['InstallAssets']],
+      ] as const;
+      for (const [action, path, prefix, owners] of things) {
+        const access: Access = {
+          action: `s3:${action}`,
+          resource: `${bucket.assets}${path}`,
+          ...(prefix === undefined ? {} : { context: { 's3:prefix': prefix } }),
+        };
+        const found = [];
+        for (const owner of roles) if (await itself(owner, access)) found.push(owner);
+        expect([action, path, prefix, found]).toEqual([action, path, prefix, [...owners]]);
+      }
+    });
+
     test('may do to identities and directory what its repositories do, and no more', async () => {
       const each = [
         ['Authorizer', 'identities', 'GetItem', ['CREDENTIAL#0', 'SUBJECT#0', 'INVITATION#0']],
@@ -248,10 +278,12 @@ describe('what the synthesised policies allow', () => {
         ['Registration', 'identities', 'UpdateItem', ['CREDENTIAL#0']],
         ['Registration', 'identities', 'DeleteItem', ['CREDENTIAL#0']],
         ['Registration', 'directory', 'GetItem', ['TRUST']],
+        ['Registration', 'directory', 'GetItem', ['CLUSTER#0', 'TASK#0']],
         ['Registration', 'directory', 'BatchGetItem', ['CLUSTER#0', 'TASK#0']],
         ['Registration', 'directory', 'PutItem', ['CERT#0', 'REVOCATIONS']],
         ['Registration', 'directory', 'UpdateItem', ['CERT#0']],
         ['InstallAssets', 'directory', 'GetItem', ['TRUST']],
+        ['InstallAssets', 'directory', 'BatchGetItem', ['CLUSTER#0', 'TASK#0']],
         ['Operator', 'identities', 'GetItem', ['TENANT_NAME#0']],
         ['Operator', 'identities', 'PutItem', ['TENANT_NAME#0', 'CREDENTIAL#0']],
         ['Operator', 'identities', 'UpdateItem', ['INVITATION#0', 'SUBJECT#0']],

@@ -68,12 +68,15 @@ export async function synthesise(context: Readonly<Record<string, string>> = {})
     app,
     stacks,
     templates,
-    resources: (type, stack) =>
-      Object.assign(
-        {},
-        ...names
-          .filter((name) => stack === undefined || name === stack)
-          .map((name) => templates[name].findResources(type)),
-      ) as Resources,
+    resources: (type, stack) => {
+      const found: Record<string, Resource> = {};
+      for (const name of names.filter((one) => stack === undefined || one === stack)) {
+        const own = templates[name].findResources(type) as Resources;
+        // The CDK gives what is behind its triggers the same ID in each stack: the second is not the first.
+        for (const [id, resource] of Object.entries(own))
+          found[id in found ? `${name}/${id}` : id] = resource;
+      }
+      return found;
+    },
   };
 }

@@ -12,6 +12,7 @@ export const handler = async (event, context) => {
   if (event.hang) await new Promise(() => setInterval(() => {}, 1000));
   if (event.crash) process.exit(3);
   if (event.fail) throw new TypeError('no such thing');
+  if (event.answer) return 'ä'.repeat(event.answer);
   if (event.wait) await new Promise((resolve) => setTimeout(resolve, event.wait));
   console.log('served ' + served);
   return { served, pid: process.pid, table: process.env.TABLE, region: process.env.AWS_REGION, home: process.env.HOME ?? null,
@@ -35,6 +36,7 @@ describe('the function runner runs a bundle as Lambda does', () => {
       handler: 'index.handler',
       environment: { TABLE: 'things' },
       timeoutMs: 1_500,
+      reachesInternet: false,
       memoryMb: 128,
     };
     runner = new FunctionRunner({
@@ -78,6 +80,15 @@ describe('the function runner runs a bundle as Lambda does', () => {
     expect(await invoke({ fail: true })).toMatchObject({
       error: { errorType: 'TypeError', errorMessage: 'no such thing' },
     });
+  });
+
+  test('an answer of up to 6 MiB comes whole, a larger one is the error that Lambda makes of it', async () => {
+    const result = (characters: number) => runner.invoke(spec.arn, { answer: characters });
+    // Two bytes each, and the quotes around them.
+    const whole = await result(3_145_777);
+    expect('value' in whole && whole.value === 'ä'.repeat(3_145_777)).toBe(true);
+    expect(await result(3_145_778)).toMatchObject({ error: { errorType: 'Function.ResponseSizeTooLarge' } });
+    expect(await invoke({})).toMatchObject({ served: 3 });
   });
 
   test('a function over its timeout is killed, and the next event finds a new environment', async () => {

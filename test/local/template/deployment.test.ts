@@ -38,7 +38,15 @@ describe('the deployment that is read from the synthesised templates', () => {
     if (!one) throw new Error(`no function for ${role}`);
     return one;
   };
-  const roles = ['authorizer', 'certificates', 'image-scan', 'install-assets', 'operator', 'registration'];
+  const roles = [
+    'authorizer',
+    'certificates',
+    'image-scan',
+    'install-assets',
+    'operator',
+    'registration',
+    'release-mirror',
+  ];
 
   test('every intrinsic function of every resource and output resolves', () => {
     const { resolve } = resolver(assembly, physicalNames);
@@ -61,7 +69,8 @@ describe('the deployment that is read from the synthesised templates', () => {
       expect(arn).toBe(`arn:aws:lambda:us-east-1:000000000000:function:${name}`);
       expect(timeoutMs).toBeGreaterThanOrEqual(5_000);
       // The gateway waits 29 s for those behind it.
-      if (!['certificates', 'operator'].includes(role)) expect(timeoutMs).toBeLessThan(29_000);
+      if (!['certificates', 'operator', 'release-mirror'].includes(role))
+        expect(timeoutMs).toBeLessThan(29_000);
       expect(memoryMb).toBeGreaterThanOrEqual(256);
     }
   });
@@ -181,9 +190,10 @@ describe('the deployment that is read from the synthesised templates', () => {
     }
   });
 
-  test('buckets of reports and logs are versioned, and a policy refuses what is not TLS', () => {
+  test('buckets of reports, logs and assets are versioned, and a policy refuses what is not TLS', () => {
     for (const bucket of [
       functionOf('image-scan').environment.SCAN_BUCKET,
+      functionOf('release-mirror').environment.ASSETS_BUCKET,
       deployment.container.environment.LOG_BUCKET,
     ]) {
       expect(deployment.buckets.find(({ name }) => name === bucket)?.versioned).toBe(true);
@@ -212,11 +222,16 @@ describe('the deployment that is read from the synthesised templates', () => {
       expect(Object.values(environment)).not.toContain(roots);
   });
 
-  test('certificates are made at deployment and looked after by a schedule', () => {
-    const { name } = functionOf('certificates');
-    expect(deployment.triggered).toEqual([name]);
-    expect(deployment.scheduled.map(({ functionName }) => functionName)).toEqual([name]);
-    expect(deployment.scheduled[0]?.everyMs).toBeLessThanOrEqual(86_400_000);
+  test('certificates are made and manifests fetched at deployment, and both are looked after by a schedule', () => {
+    const names = ['certificates', 'release-mirror'].map((role) => functionOf(role).name);
+    expect(deployment.triggered).toEqual(names);
+    expect(deployment.scheduled.map(({ functionName }) => functionName)).toEqual(names);
+    for (const { everyMs } of deployment.scheduled) expect(everyMs).toBeLessThanOrEqual(86_400_000);
+  });
+
+  test('the mirror alone says that it asks the internet, which a laptop does not do by itself', () => {
+    const asking = deployment.functions.filter(({ reachesInternet }) => reachesInternet);
+    expect(asking).toEqual([functionOf('release-mirror')]);
   });
 
   test("the container's bundle is in the assembly, with its ports, memory and 120 s to stop", async () => {
