@@ -164,10 +164,11 @@ export async function startServer(
     const tunnels = new Tunnels({
       logger,
       now,
-      announce: ({ clusterId, openedAt }, onSuperseded) =>
+      announce: ({ clusterId, identity: { fingerprint }, openedAt }, onSuperseded) =>
         new TunnelAnnouncement({
           directory: tunnelDirectory,
           clusterId,
+          fingerprint,
           taskId,
           nonce: nonce(),
           since: openedAt,

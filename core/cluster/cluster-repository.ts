@@ -3,19 +3,38 @@ import type { TenantAccess } from '../tenant/tenant-access.ts';
 import { tenantPartition } from '../tenant/tenant-partition.ts';
 import type { ClusterFacts } from './cluster-schema.ts';
 
-/** A registered cluster as the tenant table keeps it. */
-export type ClusterRecord = {
+/** A certificate of a cluster. */
+export type IssuedCertificate = {
+  /** PEM, public. */
+  readonly certificate: string;
+  /** Lower-case hex SHA-256 of its DER. */
+  readonly fingerprint: string;
+  /** End of its validity, epoch milliseconds. */
+  readonly notAfter: number;
+};
+
+/** A certificate that a renewal issued. */
+export type Renewal = IssuedCertificate & {
+  /** Lower-case hex SHA-256 of its key's SPKI: the same key again is the same renewal. */
+  readonly keyHash: string;
+};
+
+/**
+ * A registered cluster as the tenant table keeps it, with its certificate. At most two are valid at a time: this one,
+ * and that of the renewal (docs/certificates.md).
+ */
+export type ClusterRecord = IssuedCertificate & {
   readonly clusterId: string;
   readonly clusterName: string;
   /** Epoch milliseconds. */
   readonly registeredAt: number;
   readonly facts: ClusterFacts;
-  /** PEM, public. */
-  readonly certificate: string;
-  /** Lower-case hex SHA-256 of its DER. */
-  readonly fingerprint: string;
-  /** End of the certificate's validity, epoch milliseconds. */
-  readonly notAfter: number;
+  /** The newest certificate, beside the one that it is to replace; absent: there is no renewal under way. */
+  readonly renewal?: Renewal;
+  /** Fingerprints of certificates that are no more the cluster's and whose revocation is under way. */
+  readonly outdated?: ReadonlySet<string>;
+  /** When a renewed certificate last took the other's place, epoch milliseconds; absent: never. */
+  readonly renewedAt?: number;
   /** SHA-256 of the cluster token, so that disconnecting can delete the credential. */
   readonly tokenHash: string;
   /** Whether its users' requests bear their own identity; absent: they do not. */

@@ -6,6 +6,12 @@ export const clusterId = z.string().regex(clusterIdPattern).meta({ description: 
 /** 1–63 of [a-z0-9.-]: as Kubernetes names, without their further rules. Unique in a tenant. */
 export const clusterNamePattern = /^[a-z0-9.-]{1,63}$/;
 
+/** Names a certificate. */
+export const certificateFingerprint = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .meta({ description: 'lower-case hex SHA-256 of the DER' });
+
 /** Printable ASCII: it is shown in terminals and in `kubectl version`. */
 const shortText = z.string().regex(/^[\x20-\x7e]{1,128}$/);
 
@@ -35,10 +41,16 @@ export const cluster = z
     impersonation: z
       .boolean()
       .meta({ description: 'whether requests bear the identity of their user (docs/access.md)' }),
-    certificate: z.object({
-      fingerprint: z.string().meta({ description: 'lower-case hex SHA-256 of the DER' }),
-      notAfter: z.iso.datetime(),
-    }),
+    certificate: z
+      .object({
+        fingerprint: certificateFingerprint,
+        notAfter: z.iso.datetime(),
+        daysLeft: z.int().min(0).meta({ description: 'whole days until then; 0: less than one, or over' }),
+        connected: certificateFingerprint
+          .optional()
+          .meta({ description: 'the fingerprint of the certificate that the live tunnel uses' }),
+      })
+      .meta({ description: 'that of the live tunnel; while none is up, the newest' }),
   })
   .meta({ id: 'Cluster' });
 export type ClusterView = z.infer<typeof cluster>;
@@ -74,3 +86,27 @@ export const registered = z
   })
   .meta({ id: 'Registered' });
 export type Registered = z.infer<typeof registered>;
+
+export const certificateRenewal = z
+  .strictObject({
+    csr: z.string().max(16_384).meta({ description: 'PKCS #10, PEM, of a new key. Only its key counts' }),
+    proof: z
+      .string()
+      .max(8_192)
+      .meta({
+        description:
+          'compact JWS, signed with the key of a valid certificate of the cluster: ES256 (P-384: ES384, RSA: RS256) ' +
+          'over {"sub": clusterId, "iat": epoch seconds, "csr_sha256": hex SHA-256 of csr as it is sent}',
+      }),
+  })
+  .meta({ id: 'CertificateRenewal' });
+export type CertificateRenewal = z.infer<typeof certificateRenewal>;
+
+export const certificateRenewed = z
+  .object({
+    certificate: z.string().meta({ description: 'managed-cluster.crt: the new certificate, PEM' }),
+    fingerprint: certificateFingerprint,
+    notAfter: z.iso.datetime(),
+  })
+  .meta({ id: 'CertificateRenewed' });
+export type CertificateRenewed = z.infer<typeof certificateRenewed>;

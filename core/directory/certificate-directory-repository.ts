@@ -31,6 +31,8 @@ export const revocationsPartition = 'REVOCATIONS';
 
 /** How long a revocation stays in the time-sorted partition; the certificate's own entry stays until it would end. */
 const revocationTtlMs = 24 * 3_600_000;
+/** An entry that is revoked before it was published stays as long as a certificate made now could live, and longer. */
+const unpublishedTtlMs = 400 * 86_400_000;
 
 /**
  * Certificates and revocations in the directory table.
@@ -88,8 +90,9 @@ export class CertificateDirectoryRepository {
       new UpdateCommand({
         TableName: this.#table,
         Key: { pk: certificatePartition(fingerprint), sk: 'CERTIFICATE' },
-        UpdateExpression: 'SET revokedAt = if_not_exists(revokedAt, :now)',
-        ExpressionAttributeValues: { ':now': now },
+        UpdateExpression:
+          'SET revokedAt = if_not_exists(revokedAt, :now), expiresAt = if_not_exists(expiresAt, :until)',
+        ExpressionAttributeValues: { ':now': now, ':until': Math.ceil((now + unpublishedTtlMs) / 1000) },
       }),
     );
     await this.#dynamo.send(

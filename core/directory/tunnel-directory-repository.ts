@@ -16,6 +16,18 @@ export type TunnelEntry = {
   readonly state: 'connected' | 'disconnected';
   /** When the state began, epoch milliseconds. */
   readonly since: number;
+  /** Of the certificate that it came with, lower-case hex SHA-256; absent: announced by a server that did not say. */
+  readonly fingerprint?: string;
+};
+
+/** A session as its task announces it. */
+export type AnnouncedTunnel = {
+  readonly clusterId: string;
+  readonly taskId: string;
+  readonly nonce: number;
+  readonly fingerprint: string;
+  /** When the session began, epoch milliseconds. */
+  readonly now: number;
 };
 
 export type TaskLease = {
@@ -45,7 +57,7 @@ export class TunnelDirectoryRepository {
   }
 
   /** Says that the cluster's tunnel ends here; false when a newer session was announced already. */
-  async announce(entry: { clusterId: string; taskId: string; nonce: number; now: number }): Promise<boolean> {
+  async announce(entry: AnnouncedTunnel): Promise<boolean> {
     return ifHolds(
       this.#dynamo.send(
         new PutCommand({
@@ -57,6 +69,7 @@ export class TunnelDirectoryRepository {
             nonce: entry.nonce,
             state: 'connected',
             since: entry.now,
+            fingerprint: entry.fingerprint,
           },
           ConditionExpression: 'attribute_not_exists(nonce) OR nonce < :nonce',
           ExpressionAttributeValues: { ':nonce': entry.nonce },
@@ -170,4 +183,5 @@ const entryOf = (clusterId: string, item: Record<string, unknown>): TunnelEntry 
   nonce: item.nonce as number,
   state: item.state as TunnelEntry['state'],
   since: item.since as number,
+  ...(item.fingerprint === undefined ? {} : { fingerprint: item.fingerprint as string }),
 });

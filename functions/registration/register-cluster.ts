@@ -112,7 +112,10 @@ async function complete(
   };
   const { fingerprint, notAfter } = record;
   const stored = await deps.registered.putOnce(tenantId, record);
-  const same = stored.kind === 'live' && stored.record.fingerprint === fingerprint;
+  // Another certificate in its place by now: this very registration had been answered, and was renewed since.
+  const same =
+    stored.kind === 'live' &&
+    (stored.record.fingerprint === fingerprint || stored.record.renewedAt !== undefined);
   if (!same) return takeBack(deps, tenantId, record);
   await deps.certificates.publish({ fingerprint, tenantId, clusterId, notAfter });
   await deps.identities.putCredential({

@@ -30,9 +30,7 @@ export class RegisteredClusterRepository {
   }
 
   async standing(tenantId: string, clusterId: string): Promise<ClusterStanding> {
-    const { Item } = await this.#access(tenantId).dynamo.send(
-      new GetCommand({ TableName: this.#table, Key: clusterKey(tenantId, clusterId), ConsistentRead: true }),
-    );
+    const Item = await this.#get(tenantId, clusterId);
     if (!Item) return { kind: 'absent' };
     const record = clusterOf(Item);
     return record && Item.closingAt === undefined ? { kind: 'live', record } : { kind: 'gone' };
@@ -110,10 +108,16 @@ export class RegisteredClusterRepository {
     }
   }
 
+  /** The hash of a disconnected cluster's token, whose credential may still be there; undefined when there is no tombstone. */
+  async tokenOfGone(tenantId: string, clusterId: string): Promise<string | undefined> {
+    const Item = await this.#get(tenantId, clusterId);
+    return Item?.disconnectedAt === undefined ? undefined : (Item.tokenHash as string | undefined);
+  }
+
   /** Leaves a tombstone in the cluster's place. */
   async endDisconnect(
     tenantId: string,
-    { clusterId, clusterName }: ClusterRecord,
+    { clusterId, clusterName, tokenHash }: ClusterRecord,
     now: number,
   ): Promise<void> {
     await this.#access(tenantId).dynamo.send(
@@ -123,10 +127,18 @@ export class RegisteredClusterRepository {
           ...clusterKey(tenantId, clusterId),
           clusterId,
           clusterName,
+          tokenHash,
           disconnectedAt: now,
           expiresAt: Math.ceil((now + tombstoneMs) / 1000),
         },
       }),
     );
+  }
+
+  async #get(tenantId: string, clusterId: string): Promise<Record<string, unknown> | undefined> {
+    const { Item } = await this.#access(tenantId).dynamo.send(
+      new GetCommand({ TableName: this.#table, Key: clusterKey(tenantId, clusterId), ConsistentRead: true }),
+    );
+    return Item;
   }
 }

@@ -2,7 +2,11 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { CertificateEntry, Revocation } from '../../core/directory/certificate-directory-repository.ts';
-import type { TaskLease, TunnelEntry } from '../../core/directory/tunnel-directory-repository.ts';
+import type {
+  AnnouncedTunnel,
+  TaskLease,
+  TunnelEntry,
+} from '../../core/directory/tunnel-directory-repository.ts';
 import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import type { ServerDependencies, ServerOptions } from '../../tunnel-fargate/server.ts';
@@ -51,15 +55,7 @@ export class FakeDirectory {
     this.since = since;
     return this.#answer(() => this.revocations.filter(({ revokedAt }) => revokedAt >= since));
   }
-  announce({
-    now,
-    ...entry
-  }: {
-    clusterId: string;
-    taskId: string;
-    nonce: number;
-    now: number;
-  }): Promise<boolean> {
+  announce({ now, ...entry }: AnnouncedTunnel): Promise<boolean> {
     return this.#answer(() => {
       const other = this.tunnels.get(entry.clusterId);
       if (other && other.nonce >= entry.nonce) return false;

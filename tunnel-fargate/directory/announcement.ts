@@ -7,6 +7,8 @@ type Directory = Pick<TunnelDirectoryRepository, 'announce' | 'withdraw' | 'loca
 type Options = {
   readonly directory: Directory;
   readonly clusterId: string;
+  /** Of the certificate that the session came with, lower-case hex SHA-256. */
+  readonly fingerprint: string;
   readonly taskId: string;
   /** Newest wins; higher than every earlier one of this task. */
   readonly nonce: number;
@@ -61,8 +63,8 @@ export class TunnelAnnouncement {
 
   /** The same nonce when it stands, a higher one to try, undefined when another session owns the cluster. */
   async #attempt(nonce: number): Promise<number | undefined> {
-    const { directory, clusterId, taskId, since, now, onSuperseded } = this.#options;
-    if (await directory.announce({ clusterId, taskId, nonce, now: since })) return nonce;
+    const { directory, clusterId, fingerprint, taskId, since, now, onSuperseded } = this.#options;
+    if (await directory.announce({ clusterId, fingerprint, taskId, nonce, now: since })) return nonce;
     const entry = await directory.locate(clusterId);
     if (!entry) return nonce + 1;
     // Our own write, whose answer was lost before the SDK tried again.

@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { CertificateDirectoryRepository } from '../../../core/directory/certificate-directory-repository.ts';
+import { GetCommand } from '@aws-sdk/lib-dynamodb';
+import {
+  certificatePartition,
+  CertificateDirectoryRepository,
+} from '../../../core/directory/certificate-directory-repository.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 
 const start = Date.UTC(2026, 10, 23, 8);
@@ -38,6 +42,14 @@ describe('certificates in the directory', () => {
     await directory.revoke({ fingerprint: 'early', clusterId: 'c-a' }, start);
     await directory.publish(entryOf('early'));
     expect(await directory.find('early')).toMatchObject({ revokedAt: start });
+    // What was never published ends, too, later than any certificate of that time.
+    const { Item } = await engine.dynamo.send(
+      new GetCommand({
+        TableName: engine.tables.directory,
+        Key: { pk: certificatePartition('early'), sk: 'CERTIFICATE' },
+      }),
+    );
+    expect(Item?.expiresAt).toBe(start / 1000 + 400 * 86_400);
   });
 
   test('revoked since a time are told once each, oldest first, those of that very millisecond too', async () => {

@@ -11,7 +11,13 @@ describe('tunnels in the directory', () => {
   });
   afterAll(() => engine.close());
 
-  const at = (clusterId: string, taskId: string, nonce: number) => ({ clusterId, taskId, nonce, now: nonce });
+  const at = (clusterId: string, taskId: string, nonce: number) => ({
+    clusterId,
+    taskId,
+    nonce,
+    fingerprint: `of ${taskId}`,
+    now: nonce,
+  });
 
   test('are held by whoever announced the newest session, in whatever order it is told', async () => {
     expect(await directory.announce(at('c-1', 'old', 10))).toBe(true);
@@ -24,6 +30,7 @@ describe('tunnels in the directory', () => {
       nonce: 20,
       state: 'connected',
       since: 20,
+      fingerprint: 'of new',
     });
   });
 
@@ -33,7 +40,11 @@ describe('tunnels in the directory', () => {
     expect(await directory.withdraw({ ...at('c-2', 'old', 10), now: 30 })).toBe(false);
     expect(await directory.locate('c-2')).toMatchObject({ state: 'connected', taskId: 'new' });
     expect(await directory.withdraw({ ...at('c-2', 'new', 20), now: 30 })).toBe(true);
-    expect(await directory.locate('c-2')).toMatchObject({ state: 'disconnected', since: 30 });
+    expect(await directory.locate('c-2')).toMatchObject({
+      state: 'disconnected',
+      since: 30,
+      fingerprint: 'of new',
+    });
     expect(await directory.announce(at('c-2', 'newer', 40))).toBe(true);
     expect(await directory.locate('c-2')).toMatchObject({ state: 'connected', taskId: 'newer' });
   });

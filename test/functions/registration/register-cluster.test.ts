@@ -59,7 +59,7 @@ describe('a registration', () => {
       registeredAt: new Date(start).toISOString(),
       cluster: facts,
       impersonation: false,
-      certificate: { fingerprint, notAfter: certificate.validToDate.toISOString() },
+      certificate: { fingerprint, notAfter: certificate.validToDate.toISOString(), daysLeft: 397 },
     });
   });
 

@@ -9,6 +9,7 @@ function announce(directory: FakeDirectory, changed: { nonce?: number; taskId?: 
   const announcement = new TunnelAnnouncement({
     directory,
     clusterId: clusterA,
+    fingerprint: 'its certificate',
     taskId: 'task-1',
     nonce: 100,
     since: now - 5,
@@ -30,7 +31,7 @@ const standing = (changed: object) => ({
 });
 
 describe('the entry of a tunnel', () => {
-  test('is written with its nonce and the beginning of the session, and withdrawn', async () => {
+  test('is written with its certificate, its nonce and the beginning of the session, and withdrawn', async () => {
     const directory = new FakeDirectory();
     const { announcement } = announce(directory);
     await until(() => directory.tunnels.has(clusterA));
@@ -40,6 +41,7 @@ describe('the entry of a tunnel', () => {
       nonce: 100,
       state: 'connected',
       since: now - 5,
+      fingerprint: 'its certificate',
     });
     await announcement.withdraw();
     expect(directory.tunnels.get(clusterA)).toMatchObject({ state: 'disconnected', since: now });
