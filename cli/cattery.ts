@@ -3,6 +3,7 @@
 import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { loopbackPorts } from '../core/credential/sign-in-schema.ts';
 import { run } from './program.ts';
@@ -31,6 +32,7 @@ process.exitCode = await run(process.argv.slice(2), {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   now: Date.now,
+  wait: (ms) => setTimeout(ms),
   loopbackPorts,
   openBrowser: async (url) => {
     const { default: open } = await import('open');

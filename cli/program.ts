@@ -6,6 +6,7 @@ import { execCredential, openApi } from './credential.ts';
 import type { DeploymentOptions } from './deployment.ts';
 import { exitCodes, Failure, printable } from './failure.ts';
 import { type KubeconfigOptions, writeKubeconfig } from './kubeconfig/write-kubeconfig.ts';
+import { followProgress, progressText, showProgress } from './progress.ts';
 import { login, type LoginOptions, logout } from './sign-in/login.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -122,6 +123,31 @@ The browser comes back to this machine, port 27180, 27181 or 27182. From another
       const items = await listClusters(api);
       if (options.format === 'json') json({ items });
       else out(clusterTable(items, now()));
+    });
+
+  cattery
+    .command('progress')
+    .description('show how the install, upgrade, renewal or uninstall of a cluster gets on')
+    .argument('<cluster>', 'by name or ID')
+    .option('--follow', 'to its end: 0 it succeeded, 1 it failed or is unresponsive')
+    .addOption(format())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cattery progress shop\n  cattery progress shop --follow && kubectl --context cattery/shop get nodes',
+    )
+    .action(async (name: string, _, command: Command) => {
+      const { follow, ...options } = command.optsWithGlobals<Formatted & { follow?: true }>();
+      if (follow && options.format === 'json') {
+        throw new Failure(
+          'usage',
+          'What is followed is printed as text: leave out --follow or --format json.',
+        );
+      }
+      const { api } = await openApi(surroundings, options);
+      const found = await showProgress(api, name);
+      if (follow) await followProgress(surroundings, api, found);
+      else if (options.format === 'json') json(found.progress);
+      else out(progressText(found.cluster.clusterName, found.progress, now()));
     });
 
   cattery

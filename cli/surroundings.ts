@@ -12,6 +12,8 @@ export type Surroundings = {
   readonly err: (text: string) => void;
   /** Epoch milliseconds. */
   readonly now: () => number;
+  /** Lets this many milliseconds go by. */
+  readonly wait: (ms: number) => Promise<unknown>;
   /** On which the browser's return is awaited: the first that is free. */
   readonly loopbackPorts: readonly number[];
   readonly openBrowser: (url: string) => Promise<void>;

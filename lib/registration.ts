@@ -24,6 +24,7 @@ export class Registration extends Construct {
       bundles,
       description: 'Cattery: registration tokens, registrations, clusters',
       memorySize: 1024,
+      // Who follows a cluster's progress waits 20 s in it.
       timeout: 25,
       environment: (role) => {
         const tenant = new TenantRole(this, 'Tenant', role);
@@ -41,6 +42,7 @@ export class Registration extends Construct {
             },
             { actions: ['GetItem', 'Query', 'PutItem', 'DeleteItem'], collections: ['API_KEYS'] },
             { actions: ['GetItem', 'Query', 'PutItem', 'DeleteItem'], collections: ['ACCESS_RULES'] },
+            { actions: ['GetItem', 'Query', 'PutItem', 'DeleteItem'], collections: ['PROGRESS'] },
           ),
           ...tables.identities.grant(role, {
             actions: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
@@ -50,7 +52,7 @@ export class Registration extends Construct {
             role,
             { actions: ['PutItem', 'UpdateItem'], partitions: ['CERT#*'] },
             { actions: ['PutItem'], partitions: ['REVOCATIONS'] },
-            { actions: ['BatchGetItem'], partitions: ['CLUSTER#*', 'TASK#*'] },
+            { actions: ['GetItem', 'BatchGetItem'], partitions: ['CLUSTER#*', 'TASK#*'] },
             { actions: ['GetItem'], partitions: ['TRUST'] },
           ),
           ...keys.grantSign(role),

@@ -78,6 +78,7 @@ function operation(key: string, route: Route, components: Json): Json {
             }
           : {}),
       },
+      ...(route.answer.redirect ? { 302: redirection(route.answer.redirect) } : {}),
       default: {
         description: `A problem: ${[...new Set(codes)].join(', ')}`,
         content: { [problemMediaType]: { schema: { $ref: '#/components/schemas/Problem' } } },
@@ -85,6 +86,11 @@ function operation(key: string, route: Route, components: Json): Json {
     },
   };
 }
+
+const redirection = (description: string): Json => ({
+  description,
+  headers: { Location: { required: true, schema: { type: 'string', format: 'uri' } } },
+});
 
 /** `DELETE /v1/clusters/{clusterId}` → `deleteClustersByClusterId`. */
 function operationId(key: string): string {

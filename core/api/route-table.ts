@@ -1,6 +1,16 @@
 import * as z from 'zod';
 import { accessRule, accessRuleId, accessRuleRequest } from '../access/access-rule-schema.ts';
-import { cluster, clusterId, clusterSettings, registered, registration } from '../cluster/cluster-schema.ts';
+import {
+  certificateFingerprint,
+  certificateRenewal,
+  certificateRenewed,
+  cluster,
+  clusterId,
+  clusterSettings,
+  registered,
+  registration,
+} from '../cluster/cluster-schema.ts';
+import { progress, progressReport, progressTaken } from '../cluster/progress-schema.ts';
 import { apiKey, apiKeyId, apiKeyIssued, apiKeyRequest } from '../credential/api-key-schema.ts';
 import {
   me,
@@ -12,7 +22,9 @@ import type { Scope } from '../credential/scope.ts';
 import { signInFacts } from '../credential/sign-in-schema.ts';
 import { digest, image, imagePolicy, scanResult, verdict } from '../image/image-schema.ts';
 import type { ProblemCode } from '../problem/problem.ts';
-import { release } from '../release/release-schema.ts';
+import { gitopsQuery } from '../release/gitops-schema.ts';
+import { installationQuery } from '../release/installation-schema.ts';
+import { imagesQuery, release, releaseDetail, releaseVersion } from '../release/release-schema.ts';
 import { page, pageQuery } from './page.ts';
 
 export type FunctionRole = 'install-assets' | 'registration' | 'image-scan';
@@ -33,12 +45,15 @@ export type Route = {
     readonly schema?: z.ZodType;
     /** Media type when it is not JSON. */
     readonly type?: string;
+    /** When the answer is 302 instead, and where it then points. */
+    readonly redirect?: string;
   };
   /** Problems beyond those that every route may answer. */
   readonly problems?: readonly ProblemCode[];
 };
 
 const byCluster = z.object({ clusterId });
+const byRelease = z.object({ version: releaseVersion });
 
 /**
  * Every route of the API, and who may use it. The API (lib/api.ts) and the OpenAPI document are made from this table;
@@ -64,11 +79,75 @@ export const routeTable = {
     summary: 'How a program signs a user in',
     answer: { status: 200, description: 'issuer and client', schema: signInFacts },
   },
+  'GET /install.sh': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'The installer: connects the cluster of a kubectl context to this control plane',
+    answer: { status: 200, description: 'a script for sh', type: 'text/x-shellscript; charset=utf-8' },
+  },
+  'GET /install.sh.sha256': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: "The installer's SHA-256, as sha256sum --check reads it",
+    answer: { status: 200, description: 'one line', type: 'text/plain; charset=utf-8' },
+  },
   'GET /v1/releases': {
     role: 'install-assets',
     scopes: 'public',
     summary: 'Calico versions on offer, default first',
     answer: { status: 200, description: 'the releases', schema: z.object({ items: z.array(release) }) },
+  },
+  'GET /v1/releases/{version}': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'One release: manifests with their SHA-256, operator, Kubernetes versions, images',
+    params: byRelease,
+    answer: { status: 200, description: 'the release', schema: releaseDetail },
+    problems: ['NOT_FOUND', 'UNAVAILABLE'],
+  },
+  'GET /v1/releases/{version}/manifests/{name}': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: "One of upstream's manifests, as the release has it; its SHA-256 is the entity tag",
+    params: byRelease.extend({ name: z.string().max(253) }),
+    answer: {
+      status: 200,
+      description: 'Kubernetes objects',
+      type: 'application/yaml',
+      redirect: 'to upstream while this control plane has no copy; to its storage when the file is too large',
+    },
+    problems: ['NOT_FOUND', 'UNAVAILABLE'],
+  },
+  'GET /v1/releases/{version}/images': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'The images that a cluster of the release pulls, one a line, for private registries',
+    params: byRelease,
+    query: imagesQuery,
+    answer: {
+      status: 200,
+      description: 'registry/path/name:tag, followed by @digest where it is known',
+      type: 'text/plain; charset=utf-8',
+    },
+    problems: ['NOT_FOUND'],
+  },
+  'GET /v1/install/installation-patch': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: "A patch for the cluster's Installation object: registry, pull secret and proxy",
+    query: installationQuery,
+    answer: {
+      status: 200,
+      description: 'for kubectl patch installation default --type=merge',
+      type: 'application/merge-patch+json',
+    },
+  },
+  'GET /v1/install/gitops.yaml': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'A Job that connects a cluster, and the rights that it needs, for GitOps controllers',
+    query: gitopsQuery,
+    answer: { status: 200, description: 'Kubernetes objects, without secrets', type: 'application/yaml' },
   },
   'GET /v1/clusters/{clusterId}/manifest': {
     role: 'install-assets',
@@ -173,7 +252,7 @@ export const routeTable = {
   },
   'GET /v1/clusters/{clusterId}': {
     role: 'registration',
-    scopes: ['clusters:read'],
+    scopes: ['clusters:read', 'cluster:report'],
     summary: 'One cluster',
     params: byCluster,
     answer: { status: 200, description: 'the cluster', schema: cluster },
@@ -190,11 +269,60 @@ export const routeTable = {
   },
   'DELETE /v1/clusters/{clusterId}': {
     role: 'registration',
-    scopes: ['clusters:disconnect'],
+    scopes: ['clusters:disconnect', 'cluster:report'],
     summary: 'Disconnect a cluster: its certificate is revoked and its tunnel cut within 5 s',
     params: byCluster,
     answer: { status: 204, description: 'disconnected' },
     problems: ['NOT_FOUND'],
+  },
+  'POST /v1/clusters/{clusterId}/progress': {
+    role: 'registration',
+    scopes: ['cluster:report'],
+    summary: 'Say how an installer gets on; the same attempt and sequence again changes nothing',
+    params: byCluster,
+    body: progressReport,
+    answer: { status: 200, description: 'what became of the attempt', schema: progressTaken },
+    problems: ['NOT_FOUND', 'LIMIT_REACHED', 'CONFLICT', 'PAYLOAD_TOO_LARGE'],
+  },
+  'GET /v1/clusters/{clusterId}/progress': {
+    role: 'registration',
+    scopes: ['clusters:read', 'cluster:report'],
+    summary: 'Steps of installs, upgrades, renewals and uninstalls',
+    params: byCluster,
+    query: z.object({
+      follow: z.string().max(2_048).optional().meta({
+        description: 'the cursor of an earlier answer: waits for something newer, at most 20 s',
+      }),
+    }),
+    answer: { status: 200, description: 'the current attempt and older ones', schema: progress },
+    problems: ['NOT_FOUND', 'INVALID_CURSOR'],
+  },
+  'POST /v1/clusters/{clusterId}/certificates': {
+    role: 'registration',
+    scopes: ['cluster:report'],
+    summary: 'Renew the certificate of a cluster: the same key gives the same certificate again',
+    params: byCluster,
+    body: certificateRenewal,
+    answer: { status: 201, description: 'the certificate', schema: certificateRenewed },
+    problems: [
+      'NOT_FOUND',
+      'PROOF_INVALID',
+      'PROOF_STALE',
+      'CSR_MALFORMED',
+      'CSR_SIGNATURE_INVALID',
+      'CSR_KEY_WEAK',
+      'CSR_KEY_REUSED',
+      'CERTIFICATE_EXPIRED',
+      'CONFLICT',
+    ],
+  },
+  'DELETE /v1/clusters/{clusterId}/certificates/{fingerprint}': {
+    role: 'registration',
+    scopes: ['cluster:report'],
+    summary: 'Retire the certificate that a renewed one has replaced, once the tunnel is up with that one',
+    params: byCluster.extend({ fingerprint: certificateFingerprint }),
+    answer: { status: 204, description: 'revoked' },
+    problems: ['NOT_FOUND', 'CERTIFICATE_IN_USE', 'CONFLICT'],
   },
   'POST /v1/access-rules': {
     role: 'registration',

@@ -9,6 +9,7 @@ export type TenantCollection =
   | 'REGISTRATION_TOKENS'
   | 'API_KEYS'
   | 'ACCESS_RULES'
+  | 'PROGRESS'
   | 'IMAGES'
   | 'IMAGE_POLICY';
 

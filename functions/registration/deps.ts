@@ -13,14 +13,17 @@ import {
   tenantTables,
 } from '../../core/tenant/tenant-access.ts';
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { ApiKeyRepository } from './api-key-repository.ts';
 import { ClusterNameRepository } from './cluster-name-repository.ts';
 import { type ClusterTokens, kmsClusterTokens } from './cluster-token.ts';
 import type { Environment } from './env.ts';
 import { KeptAccessRuleRepository } from './kept-access-rule-repository.ts';
+import { ProgressRepository } from './progress-repository.ts';
 import { RegisteredClusterRepository } from './registered-cluster-repository.ts';
 import { RegistrationRepository } from './registration-repository.ts';
 import { RegistrationTokenRepository } from './registration-token-repository.ts';
+import { RenewalRepository } from './renewal-repository.ts';
 import { TokenClaimRepository } from './token-claim-repository.ts';
 
 /** Everything outside the process that this function touches. */
@@ -34,9 +37,11 @@ export type Dependencies = {
   readonly answers: RegistrationRepository;
   readonly clusters: ClusterRepository;
   readonly registered: RegisteredClusterRepository;
+  readonly renewals: RenewalRepository;
   readonly identities: IdentityRepository;
   readonly certificates: CertificateDirectoryRepository;
   readonly tunnels: TunnelDirectoryRepository;
+  readonly progress: ProgressRepository;
   readonly signer: CertificateSigner;
   readonly clusterTokens: ClusterTokens;
   readonly trustDomain: string;
@@ -46,6 +51,8 @@ export type Dependencies = {
   /** Epoch milliseconds. */
   readonly now: () => number;
   readonly random: RandomBytes;
+  /** Lets this many milliseconds go by. */
+  readonly wait: (ms: number) => Promise<unknown>;
 };
 
 type Stores = Pick<
@@ -59,9 +66,11 @@ type Stores = Pick<
   | 'answers'
   | 'clusters'
   | 'registered'
+  | 'renewals'
   | 'identities'
   | 'certificates'
   | 'tunnels'
+  | 'progress'
 >;
 
 /** The repositories, each with the rights it needs: the tenant's own for tenant data, the function's for the rest. */
@@ -80,9 +89,11 @@ export function stores(
     answers: new RegistrationRepository(access, tables.tenant),
     clusters: new ClusterRepository(access, tables.tenant),
     registered: new RegisteredClusterRepository(access, tables.tenant),
+    renewals: new RenewalRepository(access, tables.tenant),
     identities: new IdentityRepository(dynamo, tables.identities),
     certificates: new CertificateDirectoryRepository(dynamo, tables.directory),
     tunnels: new TunnelDirectoryRepository(dynamo, tables.directory),
+    progress: new ProgressRepository(access, tables.tenant),
   };
 }
 
@@ -106,5 +117,6 @@ export function dependencies(env: Environment): Dependencies {
     logger: new Logger({ serviceName: 'registration' }),
     now: Date.now,
     random: randomBytes,
+    wait: (ms) => setTimeout(ms),
   };
 }

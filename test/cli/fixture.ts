@@ -6,6 +6,7 @@ import path from 'node:path';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { run } from '../../cli/program.ts';
 import type { ListedCluster } from '../../cli/clusters.ts';
+import type { Progress } from '../../core/cluster/progress-schema.ts';
 import type { Session } from '../../cli/sign-in/session.ts';
 import type { Surroundings } from '../../cli/surroundings.ts';
 import { Problem, type ProblemCode, problemBody } from '../../core/problem/problem.ts';
@@ -33,6 +34,8 @@ export type FakeDeployment = {
   readonly clusters: ListedCluster[];
   /** `METHOD path` of every request, and its body. */
   readonly requests: { readonly line: string; readonly body: string }[];
+  /** What is told of the progress of any cluster, one an answer, the last again and again; a code: that problem. */
+  progress: (Progress | ProblemCode | (() => ProblemCode))[];
   /** What the sign-in facts say instead. */
   facts: Record<string, unknown>;
   /** Answers the next request, of any path, with this problem. */
@@ -59,6 +62,7 @@ export async function fakeDeployment({ idTokenSeconds = 3_600 } = {}): Promise<F
     issuer,
     clusters: [clusterNamed('stock', 'b'), clusterNamed('shop', 'a')],
     requests: [],
+    progress: [],
     facts: {},
     async close() {
       server.closeAllConnections();
@@ -86,6 +90,12 @@ export async function fakeDeployment({ idTokenSeconds = 3_600 } = {}): Promise<F
       return { body: { tenantId: 't-aaaaaaaaaaaaaaaaaaaa', principal, scopes: ['clusters:read'] } };
     }
     if (what === 'kubeconfig') return { body: kubeconfigOf(id) };
+    if (what === 'progress') {
+      const next = deployment.progress.length > 1 ? deployment.progress.shift() : deployment.progress[0];
+      const told = typeof next === 'function' ? next() : next;
+      if (!told || typeof told === 'string') throw new Problem(told ?? 'NOT_FOUND');
+      return { body: told };
+    }
     if (url.pathname === '/v1/clusters') {
       // One a page, so that whoever stops at the first page is caught.
       const at = Number(url.searchParams.get('cursor') ?? 0);
@@ -160,6 +170,8 @@ export class Laptop {
   readonly email: string;
   readonly env: Record<string, string> = {};
   readonly trusted: string[] = [];
+  /** Each pause that a command made, ms. */
+  readonly waited: number[] = [];
   /** What the browser showed at the end. */
   readonly shown: { status: number; text: string }[] = [];
   /** What the browser does with the address; by default it signs in. */
@@ -194,6 +206,10 @@ export class Laptop {
       openBrowser: (url) => (opening = this.opens(url)),
       trust: (pem) => this.trusted.push(pem),
       uninterrupted: (work) => work(),
+      wait: (ms) => {
+        this.waited.push(ms);
+        return Promise.resolve();
+      },
       self: { command: 'cattery', args: [] },
     };
     const code = await run(given, surroundings);

@@ -88,8 +88,9 @@ describe('the OpenAPI document', () => {
     test('has a body where the table has one, and the status, type and schema of its answer', () => {
       const operation = operationOf(key);
       expect(operation?.requestBody !== undefined).toBe(route.body !== undefined);
-      const { status, schema, type } = route.answer;
-      expect(Object.keys(operation?.responses ?? {}).sort()).toEqual([String(status), 'default'].sort());
+      const { status, schema, type, redirect } = route.answer;
+      const statuses = [String(status), ...(redirect ? ['302'] : []), 'default'];
+      expect(Object.keys(operation?.responses ?? {}).sort()).toEqual(statuses.sort());
       const content = operation?.responses[String(status)]?.content;
       const media = content?.[type ?? 'application/json'];
       expect(media !== undefined).toBe(schema !== undefined || type !== undefined);

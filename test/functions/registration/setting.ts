@@ -67,7 +67,11 @@ export type Setting = {
   }) => Promise<{ tokenId: string; caller: Caller; text: string }>;
   readonly register: (caller: Caller, clusterName: string, pair: Pair, more?: object) => Promise<Answered>;
   /** Makes a token and registers a cluster with it. */
-  readonly connect: (clusterName: string, tenantId?: string) => Promise<Registered & { tokenId: string }>;
+  readonly connect: (
+    clusterName: string,
+    tenantId?: string,
+    pair?: Pair,
+  ) => Promise<Registered & { tokenId: string }>;
   /** Every item of the three tables, in the order of their keys. */
   readonly dump: () => Promise<Record<string, Record<string, unknown>[]>>;
 };
@@ -87,6 +91,10 @@ export async function startSetting({ withTrust = true, seed = 'seed' } = {}): Pr
     logger: told,
     now: () => clock.now,
     random: fixedRandom(seed),
+    wait: (ms) => {
+      clock.now += ms;
+      return Promise.resolve();
+    },
   };
   if (withTrust) await deps.trust.write(trust);
   const call = callerOf('registration', handlers(deps));
@@ -125,9 +133,9 @@ export async function startSetting({ withTrust = true, seed = 'seed' } = {}): Pr
     call,
     newToken,
     register,
-    connect: async (clusterName, tenantId = tenantA) => {
+    connect: async (clusterName, tenantId = tenantA, pair = ecPair()) => {
       const { tokenId, caller } = await newToken({ tenantId });
-      const answer = await register(caller, clusterName, ecPair());
+      const answer = await register(caller, clusterName, pair);
       if (answer.status !== 201) throw new Error(answer.text);
       return { ...(answer.json() as Registered), tokenId };
     },
