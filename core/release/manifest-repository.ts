@@ -11,6 +11,8 @@ import { digestOfKey, type ManifestName, manifestKey, releasePrefix } from './ma
 
 /** A Lambda's answer may have 6 MB, the event around the body included, and Base64 makes four bytes of three. */
 const inlineBytes = 4_500_000;
+/** How often a copy is sent while another one of the same is being put. */
+const conflictTries = 3;
 /** Time to follow a redirect and to begin the download, s. */
 const urlSeconds = 300;
 
@@ -30,20 +32,25 @@ export class ManifestRepository {
 
   /** Keeps a manifest, unless it is there. Throws S3's BadDigest when its content is not what its name says. Costs one PUT. */
   async put(manifest: ManifestName, bytes: Uint8Array): Promise<void> {
-    try {
-      await this.#s3.send(
-        new PutObjectCommand({
-          Bucket: this.#bucket,
-          Key: manifestKey(manifest),
-          Body: bytes,
-          ContentType: 'application/yaml',
-          ChecksumSHA256: Buffer.from(manifest.sha256, 'hex').toString('base64'),
-          // Content of the same name is the same: there is never a reason to write over it.
-          IfNoneMatch: '*',
-        }),
-      );
-    } catch (error) {
-      if ((error as Partial<Error>).name !== 'PreconditionFailed') throw error;
+    const object = {
+      Bucket: this.#bucket,
+      Key: manifestKey(manifest),
+      Body: bytes,
+      ContentType: 'application/yaml',
+      ChecksumSHA256: Buffer.from(manifest.sha256, 'hex').toString('base64'),
+      // Content of the same name is the same: there is never a reason to write over it.
+      IfNoneMatch: '*',
+    };
+    for (let turn = 1; ; turn += 1) {
+      try {
+        await this.#s3.send(new PutObjectCommand(object));
+        return;
+      } catch (error) {
+        const { name } = error as Partial<Error>;
+        if (name === 'PreconditionFailed') return;
+        // Somebody is putting the same at this moment: S3 wants this one to be sent again, and the SDK does not.
+        if (name !== 'ConditionalRequestConflict' || turn === conflictTries) throw error;
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Trust } from '../../core/certificate/trust-repository.ts';
 import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
+import { onlyItsOwn } from '../../core/cluster/own-cluster.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import type { Dependencies } from './deps.ts';
@@ -7,11 +8,11 @@ import type { Dependencies } from './deps.ts';
 /** The caller's cluster; NOT_FOUND for an absent one, another tenant's, and for any but its own when a cluster asks. */
 export async function ownCluster(
   { clusters }: Pick<Dependencies, 'clusters'>,
-  { tenantId, kind, clusterId: own }: Caller,
+  caller: Caller,
   clusterId: string,
 ): Promise<ClusterRecord> {
-  if (kind === 'cluster' && own !== clusterId) throw new Problem('NOT_FOUND');
-  const cluster = await clusters.find(tenantId, clusterId);
+  onlyItsOwn(caller, clusterId);
+  const cluster = await clusters.find(caller.tenantId, clusterId);
   if (!cluster) throw new Problem('NOT_FOUND');
   return cluster;
 }

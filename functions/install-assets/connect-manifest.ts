@@ -24,7 +24,9 @@ const logTrustSecrets = ['tigera-voltron-linseed-certs-public', 'calico-voltron-
  * The key is added to the secret by its owner, in the cluster. Applying the manifest again leaves it there: of a
  * Secret's `data`, client-side apply removes only what the manifest applied last had and the new one has not, and
  * server-side apply only what its own field manager owned. For the same reason the values are in `data`: what is given
- * as `stringData` is owned as `stringData`, and is never removed again.
+ * as `stringData` is owned as `stringData`, and is never removed again. The key is added by a merge patch, not by a
+ * server-side apply: after a client-side one, kubectl (1.27 to 1.33) hands what that brought to the new field manager
+ * and then removes it, as it is not in what that manager applies.
  */
 export function connectManifest({ cluster, trust, tunnelAddress, access }: Connection): string {
   const objects = [
@@ -65,12 +67,16 @@ const introduction = ({ clusterName, clusterId }: Connection['cluster']): string
 #
 #   kubectl apply -f connect.yaml
 #
-# The private key is not here: it never leaves the cluster's owner. Add it from its file, before or after:
+# The private key is not here: it never leaves the cluster's owner. Add it from its file, afterwards:
 #
 #   kubectl create secret generic ${tunnelSecret} -n ${namespace} \\
-#     --from-file=managed-cluster.key=managed-cluster.key --dry-run=client -o yaml |
-#     kubectl apply --server-side --field-manager=managed-cluster-key -f -
+#     --from-file=managed-cluster.key --dry-run=client -o json |
+#     kubectl patch secret ${tunnelSecret} -n ${namespace} \\
+#       --type=merge --patch-file=/dev/stdin
 #
 # Applying this manifest again keeps the key: kubectl apply touches only what it brought itself.
 # (kubectl replace does not: it would remove the key.)
+#
+# A private registry, its pull secret and a proxy belong to the cluster's Installation object. They come as a patch of
+# their own: GET /v1/install/installation-patch
 `;

@@ -1,20 +1,29 @@
 import type { RouteHandlers } from '../../core/api/api-function.ts';
+import { expiryNotice, findCertificateInUse } from '../../core/cluster/certificate-in-use.ts';
 import { openApiDocument } from '../../core/api/openapi.ts';
 import { signInScopes } from '../../core/credential/sign-in-schema.ts';
-import { type Asset, assetAnswer, newAsset } from './asset.ts';
+import { type Asset, assetAnswer, newAsset, textAsset } from './asset.ts';
 import { ownCluster, trustOf } from './cluster-trust.ts';
 import { connectManifest } from './connect-manifest.ts';
 import type { Dependencies } from './deps.ts';
+import { gitopsManifest } from './gitops.ts';
+import { installationPatch } from './installation-patch.ts';
+import { type Installer, installerOf } from './installer.ts';
 import { kubeconfig } from './kubeconfig.ts';
-import { releases } from './releases.ts';
+import { imageList, manifestAnswer, releaseDetails, releaseList, releaseOf } from './releases.ts';
 
 /**
  * The handlers of this function's rows. Units: `healthz` half a read; manifest and kubeconfig 1 read for the cluster
- * and half a read per 4 KB of trust; the others none. test/functions/install-assets pins them.
+ * and half a read per 4 KB of trust, during a renewal half a read for the tunnel and its task each; the others none.
+ * S3 requests: one LIST for a release until all of it is mirrored, one GET for a release's manifest.
+ * test/functions/install-assets pins them.
  */
 export function handlers(deps: Dependencies): RouteHandlers<'install-assets'> {
   // Made once, at their first request: the import stays quick.
   let [document, offer]: [Asset | undefined, Asset | undefined] = [undefined, undefined];
+  let installer: Installer | undefined;
+  const ownInstaller = async () => (installer ??= installerOf(await deps.script(), deps.addresses));
+  const details = releaseDetails(deps, deps.addresses.API_URL);
   return {
     'GET /healthz': async () => {
       await trustOf(deps);
@@ -34,22 +43,56 @@ export function handlers(deps: Dependencies): RouteHandlers<'install-assets'> {
           accessUrl: deps.addresses.ACCESS_URL.replace(/\/+$/, ''),
         },
       }),
+    'GET /install.sh': async ({ header }) =>
+      assetAnswer((await ownInstaller()).script, header('if-none-match')),
+    'GET /install.sh.sha256': async ({ header }) =>
+      assetAnswer((await ownInstaller()).checksum, header('if-none-match')),
     'GET /v1/releases': ({ header }) => {
-      offer ??= newAsset({ items: releases });
+      offer ??= releaseList(deps.catalogue());
       return Promise.resolve(assetAnswer(offer, header('if-none-match')));
+    },
+    'GET /v1/releases/{version}': async ({ params, header }) =>
+      assetAnswer(await details(releaseOf(deps.catalogue(), params.version)), header('if-none-match')),
+    'GET /v1/releases/{version}/manifests/{name}': ({ params, header }) =>
+      manifestAnswer(
+        deps,
+        releaseOf(deps.catalogue(), params.version),
+        params.name,
+        header('if-none-match'),
+      ),
+    'GET /v1/releases/{version}/images': ({ params, query, header }) => {
+      const images = imageList(releaseOf(deps.catalogue(), params.version), query.with);
+      return Promise.resolve(assetAnswer(images, header('if-none-match')));
+    },
+    'GET /v1/install/installation-patch': ({ query, header }) =>
+      Promise.resolve(assetAnswer(newAsset(installationPatch(query)), header('if-none-match'))),
+    'GET /v1/install/gitops.yaml': async ({ query, header }) => {
+      const { text: script } = (await ownInstaller()).script;
+      const manifest = gitopsManifest({ query, script, apiUrl: deps.addresses.API_URL });
+      return assetAnswer(textAsset(manifest), header('if-none-match'));
     },
     'GET /v1/clusters/{clusterId}/manifest': async ({ caller, params, query: { access } }) => {
       const cluster = await ownCluster(deps, caller, params.clusterId);
       const trust = await trustOf(deps);
+      const inUse = await findCertificateInUse(deps.tunnels, cluster, deps.now());
       const { TUNNEL_ADDRESS: tunnelAddress } = deps.addresses;
-      return { body: connectManifest({ cluster, trust, tunnelAddress, access }) };
+      const { clusterId, clusterName } = cluster;
+      const connecting = { clusterId, clusterName, certificate: inUse.certificate };
+      return {
+        body: connectManifest({ cluster: connecting, trust, tunnelAddress, access }),
+        headers: expiryNotice(inUse, deps.now()),
+      };
     },
     'GET /v1/clusters/{clusterId}/kubeconfig': async ({ caller, params, query, header }) => {
       const { ACCESS_URL, ACCESS_TRUST } = deps.addresses;
       const cluster = await ownCluster(deps, caller, params.clusterId);
       const roots = ACCESS_TRUST === 'deployment' ? (await trustOf(deps)).roots : undefined;
       const token = query.embed === 'token' ? bearer(header('authorization')) : undefined;
-      return { body: kubeconfig({ cluster, accessUrl: ACCESS_URL, roots, token }) };
+      const inUse = await findCertificateInUse(deps.tunnels, cluster, deps.now());
+      return {
+        body: kubeconfig({ cluster, accessUrl: ACCESS_URL, roots, token }),
+        headers: expiryNotice(inUse, deps.now()),
+      };
     },
   };
 }

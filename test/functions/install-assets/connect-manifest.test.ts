@@ -1,12 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { readFileSync } from 'node:fs';
-import { Ajv } from 'ajv';
 import { parseAllDocuments } from 'yaml';
+import { catalogue } from '../../../core/release/catalogue.ts';
 import { connectManifest } from '../../../functions/install-assets/connect-manifest.ts';
-import { releases } from '../../../functions/install-assets/releases.ts';
+import { crd } from './calico-crd.ts';
 import { addresses, clusterRecord, trust } from './deployment.ts';
 
-type Schema = { properties?: Record<string, Schema>; [member: string]: unknown };
 type KubernetesObject = {
   apiVersion: string;
   kind: string;
@@ -28,32 +26,18 @@ const decoded = (name: string) =>
     ]),
   );
 
-/** The API server refuses members that a schema with properties does not name (strict validation, as kubectl asks). */
-function strict(schema: Schema): Schema {
-  if (!schema.properties) return schema;
-  const properties = Object.entries(schema.properties).map(([name, value]) => [name, strict(value)] as const);
-  return { ...schema, properties: Object.fromEntries(properties), additionalProperties: false };
-}
-
-const crd = (version: string): Schema => {
-  const file = new URL(`../../fixtures/calico/managementclusterconnection-${version}.json`, import.meta.url);
-  const schema = JSON.parse(readFileSync(file, 'utf8')) as Schema;
-  // metadata is the API server's own type: the CRD says only that it is an object.
-  return strict(schema);
-};
-
 describe('the connect manifest', () => {
-  test.each(releases.map(({ version }) => version))(
+  test.each(catalogue().releases.map(({ version }) => version))(
     'fits the ManagementClusterConnection CRD of Calico %s',
     (version) => {
-      const validate = new Ajv({ strict: false, validateFormats: false }).compile(crd(version));
+      const judged = crd('managementclusterconnection', version);
       const connection = named('tigera-secure');
-      expect(validate(connection) || validate.errors).toBe(true);
+      expect(judged(connection)).toBe(true);
       // The schema does judge: what it does not know is refused.
-      expect(validate({ ...connection, spec: { ...connection?.spec, managementClusterAddress: 'x' } })).toBe(
-        false,
-      );
-      expect(validate({ ...connection, spec: { ...connection?.spec, tls: { ca: 'Mine' } } })).toBe(false);
+      expect(
+        judged({ ...connection, spec: { ...connection?.spec, managementClusterAddress: 'x' } }),
+      ).not.toBe(true);
+      expect(judged({ ...connection, spec: { ...connection?.spec, tls: { ca: 'Mine' } } })).not.toBe(true);
     },
   );
 
@@ -90,6 +74,18 @@ describe('the connect manifest', () => {
       ['ManagementClusterConnection', undefined, undefined],
     ]);
   });
+
+  // Registry, pull secrets and proxy are the Installation's, which is the cluster owner's own (installation-patch.ts).
+  test.each(['read', 'edit', 'impersonate', undefined] as const)(
+    'has nothing of the Installation object (access: %s)',
+    (access) => {
+      const text = connectManifest({ cluster, trust, tunnelAddress: addresses.TUNNEL_ADDRESS, access });
+      const kinds = parseAllDocuments(text).map((document) => (document.toJS() as KubernetesObject).kind);
+      expect(kinds).toContain('ManagementClusterConnection');
+      expect(kinds).not.toContain('Installation');
+      expect(text).not.toMatch(/imagePullSecret|httpsProxy|registry:/i);
+    },
+  );
 
   test('tells how the key is added, in comments only', () => {
     const comments = manifest.split('\n').filter((line) => line.startsWith('#'));

@@ -1,5 +1,6 @@
 import type { Trust } from '../../../core/certificate/trust-repository.ts';
-import type { ClusterRecord } from '../../../core/cluster/cluster-repository.ts';
+import { catalogue } from '../../../core/release/catalogue.ts';
+import type { ClusterRecord, Renewal } from '../../../core/cluster/cluster-repository.ts';
 import type { Dependencies } from '../../../functions/install-assets/deps.ts';
 
 const pem = (label: string) =>
@@ -19,6 +20,13 @@ export const addresses: Dependencies['addresses'] = {
   ACCESS_TRUST: 'deployment',
 };
 
+/** The product's own releases, none of whose manifests is mirrored. */
+export const assets: Pick<Dependencies, 'catalogue' | 'mirror' | 'script'> = {
+  catalogue,
+  mirror: { mirrored: () => Promise.resolve(new Set()), read: () => Promise.resolve(undefined) },
+  script: () => Promise.resolve("#!/bin/sh\napi='@CATTERY_API_URL@'\ntunnel='@CATTERY_TUNNEL_ADDRESS@'\n"),
+};
+
 export const identity: Dependencies['identity'] = {
   OIDC_ISSUER: 'https://id.example/r',
   OIDC_AUDIENCE: 'cattery-cli',
@@ -33,4 +41,12 @@ export const clusterRecord = (clusterId: string, clusterName = 'shop-1'): Cluste
   fingerprint: 'f'.repeat(64),
   notAfter: Date.parse('2027-11-01T00:00:00Z'),
   tokenHash: 'a'.repeat(64),
+});
+
+/** A renewal of a cluster: another certificate, which ends a year later. */
+export const renewalRecord = (label: string): Renewal => ({
+  certificate: pem(`renewed certificate ${label}`),
+  fingerprint: 'e'.repeat(64),
+  notAfter: Date.parse('2028-11-01T00:00:00Z'),
+  keyHash: 'b'.repeat(64),
 });

@@ -1,29 +1,38 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PutCommand } from '@aws-sdk/lib-dynamodb';
 import { TrustRepository } from '../../../core/certificate/trust-repository.ts';
-import { clusterKey, ClusterRepository } from '../../../core/cluster/cluster-repository.ts';
+import {
+  clusterKey,
+  type ClusterRecord,
+  ClusterRepository,
+} from '../../../core/cluster/cluster-repository.ts';
+import { TunnelDirectoryRepository } from '../../../core/directory/tunnel-directory-repository.ts';
 import type { Caller } from '../../../core/credential/caller.ts';
 import { signInFacts } from '../../../core/credential/sign-in-schema.ts';
-import { release } from '../../../core/release/release-schema.ts';
 import { newClusterId, newTenantId } from '../../../core/tenant/identifier.ts';
 import type { Dependencies } from '../../../functions/install-assets/deps.ts';
 import { otherwise } from '../../../functions/install-assets/otherwise.ts';
-import { releases } from '../../../functions/install-assets/releases.ts';
 import { handlers } from '../../../functions/install-assets/routes.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 import { caller, member } from '../api-call.ts';
-import { addresses, clusterRecord, identity, trust } from './deployment.ts';
+import { addresses, assets, clusterRecord, identity, renewalRecord, trust } from './deployment.ts';
 
 describe('install-assets', () => {
   let engine: Engine;
   let deps: Dependencies;
+  let tunnels: TunnelDirectoryRepository;
+  const clock = { now: Date.parse('2026-11-23T08:00:00Z') };
   beforeAll(async () => {
     engine = await startEngine();
     const trusted = new TrustRepository(engine.dynamo, engine.tables.directory);
+    tunnels = new TunnelDirectoryRepository(engine.dynamo, engine.tables.directory);
     await trusted.write(trust);
     deps = {
       trust: trusted,
       clusters: new ClusterRepository(engine.access, engine.tables.tenant),
+      tunnels,
+      now: () => clock.now,
+      ...assets,
       addresses,
       identity,
     };
@@ -31,12 +40,12 @@ describe('install-assets', () => {
   afterAll(() => engine.close());
 
   const calling = (using = deps) => caller('install-assets', handlers(using), otherwise);
-  const registered = async () => {
+  const registered = async (more: Partial<ClusterRecord> = {}) => {
     const [tenantId, clusterId] = [newTenantId(), newClusterId()];
     await engine.dynamo.send(
       new PutCommand({
         TableName: engine.tables.tenant,
-        Item: { ...clusterKey(tenantId, clusterId), ...clusterRecord(clusterId) },
+        Item: { ...clusterKey(tenantId, clusterId), ...clusterRecord(clusterId), ...more },
       }),
     );
     return { tenantId, clusterId };
@@ -49,6 +58,13 @@ describe('install-assets', () => {
       caller: who,
       ...extra,
     });
+  /** A tunnel comes up, at a task whose lease lasts 10 s from now. */
+  const connect = async (clusterId: string, fingerprint: string) => {
+    nonce += 1;
+    await tunnels.renewLease({ taskId: 'task', address: '', validUntil: clock.now + 10_000 });
+    await tunnels.announce({ clusterId, fingerprint, taskId: 'task', nonce, now: clock.now });
+  };
+  let nonce = 0;
   const itself = (tenantId: string, clusterId: string): Caller => ({
     kind: 'cluster',
     tenantId,
@@ -96,17 +112,6 @@ describe('install-assets', () => {
     ]);
   });
 
-  test('GET /v1/releases offers releases that fit their schema, the one default first', async () => {
-    const { items } = (await calling()({ path: '/v1/releases' })).json() as { items: unknown[] };
-    expect(items.map((each) => release.parse(each))).toEqual(releases);
-    expect(releases.map((each) => each.default)).toEqual([true, false, false]);
-    expect(releases.map(({ version, operatorVersion }) => [version, operatorVersion])).toEqual([
-      ['v3.32.1', 'v1.42.3'],
-      ['v3.31.7', 'v1.40.15'],
-      ['v3.30.7', 'v1.38.13'],
-    ]);
-  });
-
   describe.each(['manifest', 'kubeconfig'] as const)('GET /v1/clusters/{clusterId}/%s', (what) => {
     test('answers YAML that nobody may store', async () => {
       const { tenantId, clusterId } = await registered();
@@ -143,12 +148,30 @@ describe('install-assets', () => {
       }
     });
 
-    test('costs 1.5 reads', async () => {
+    test('costs 1.5 reads, and 1 more while a renewal is under way', async () => {
       const { tenantId, clusterId } = await registered();
       expect(await engine.units(() => get(what, clusterId, member(tenantId)))).toEqual({
         read: 1.5,
         write: 0,
       });
+      const renewing = await registered({ renewal: renewalRecord(newClusterId()) });
+      await connect(renewing.clusterId, 'f'.repeat(64));
+      const units = await engine.units(() => get(what, renewing.clusterId, member(renewing.tenantId)));
+      expect(units).toEqual({ read: 2.5, write: 0 });
+    });
+
+    test('says in a header when the certificate in use ends, from 60 days before', async () => {
+      const day = 86_400_000;
+      const header = async ({ tenantId, clusterId }: { tenantId: string; clusterId: string }) =>
+        (await get(what, clusterId, member(tenantId))).headers['Cattery-Certificate-Expires'];
+      const iso = (time: number) => new Date(time).toISOString();
+      expect(await header(await registered({ notAfter: clock.now + 60 * day + 1 }))).toBeUndefined();
+      const soon = clock.now + 60 * day;
+      expect(await header(await registered({ notAfter: soon }))).toBe(iso(soon));
+      const renewing = await registered({ notAfter: soon, renewal: renewalRecord(newClusterId()) });
+      expect(await header(renewing)).toBeUndefined();
+      await connect(renewing.clusterId, 'f'.repeat(64));
+      expect(await header(renewing)).toBe(iso(soon));
     });
   });
 
@@ -167,6 +190,24 @@ describe('install-assets', () => {
   });
 
   describe('the manifest', () => {
+    test('of a cluster in renewal carries the certificate of its live tunnel, while none is up the newest', async () => {
+      const renewal = renewalRecord(newClusterId());
+      const { tenantId, clusterId } = await registered({ renewal });
+      const old = clusterRecord(clusterId);
+      const carried = async () => {
+        const { text } = await get('manifest', clusterId, member(tenantId));
+        const certificates = [old, renewal].map(({ certificate }) => certificate);
+        return certificates.filter((pem) => text.includes(Buffer.from(pem).toString('base64')));
+      };
+      expect(await carried()).toEqual([renewal.certificate]);
+      await connect(clusterId, old.fingerprint);
+      expect(await carried()).toEqual([old.certificate]);
+      await connect(clusterId, renewal.fingerprint);
+      expect(await carried()).toEqual([renewal.certificate]);
+      await connect(clusterId, old.fingerprint);
+      clock.now += 20_000;
+      expect(await carried()).toEqual([renewal.certificate]);
+    });
     test('is for a cluster its own only: 404 for another of the same tenant', async () => {
       const { tenantId, clusterId } = await registered();
       const sibling = newClusterId();
