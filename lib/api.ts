@@ -18,7 +18,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { ApiGateway } from 'aws-cdk-lib/aws-route53-targets';
 import { Construct } from 'constructs';
-import { type FunctionRole, type Route, routeTable } from '../core/api/route-table.ts';
+import { type FunctionRole, type Route, type RouteKey, routeTable } from '../core/api/route-table.ts';
 import type { Domain } from './domain.ts';
 import { gatewayResponses } from './gateway-responses.ts';
 import { logRetention } from './role-function.ts';
@@ -29,6 +29,20 @@ const stageName = 'cattery';
 
 /** Requests a second, and how many at once, over the whole API; beyond that 429. */
 const throttle = { throttlingRateLimit: 1_000, throttlingBurstLimit: 2_000 } as const;
+
+/** What the execution log takes: bodies and headers hold tokens. */
+const logging = {
+  loggingLevel: MethodLoggingLevel.ERROR,
+  dataTraceEnabled: false,
+  metricsEnabled: false,
+} as const;
+
+/**
+ * The one public route whose answers have megabytes: everybody's requests for it together, so that they neither cost
+ * gigabytes a second nor take all of the account's concurrent executions. Thirty clusters a second can be installed.
+ */
+const manifests: RouteKey = 'GET /v1/releases/{version}/manifests/{name}';
+const manifestThrottle = { throttlingRateLimit: 100, throttlingBurstLimit: 200 } as const;
 
 /** The REST API: every resource and method comes from core/api/route-table.ts. */
 export class Api extends Construct {
@@ -54,10 +68,9 @@ export class Api extends Construct {
       deployOptions: {
         stageName,
         ...throttle,
-        loggingLevel: MethodLoggingLevel.ERROR,
-        // Bodies and headers hold tokens.
-        dataTraceEnabled: false,
-        metricsEnabled: false,
+        ...logging,
+        // A method's settings take the place of the stage's, all of them.
+        methodOptions: { [methodPath(manifests)]: { ...manifestThrottle, ...logging } },
         accessLogDestination: new LogGroupLogDestination(accessLogs),
         accessLogFormat: accessLogFormat(),
       },
@@ -189,3 +202,9 @@ const acknowledgeAuthorizer = (method: Method): void =>
     id: 'AwsSolutions-COG4',
     reason: 'Our own authorizer verifies the user pool’s tokens as well as API keys and clusters’ tokens.',
   });
+
+/** A row's method as the stage's settings name it: `/path/METHOD`. */
+function methodPath(key: RouteKey): string {
+  const [method, path] = key.split(' ');
+  return `${path ?? ''}/${method ?? ''}`;
+}

@@ -33,6 +33,8 @@ export type ClusterRecord = IssuedCertificate & {
   readonly renewal?: Renewal;
   /** Fingerprints of certificates that are no more the cluster's and whose revocation is under way. */
   readonly outdated?: ReadonlySet<string>;
+  /** Renewals that began in the hour that began then (epoch milliseconds). */
+  readonly renewals?: { readonly since: number; readonly begun: number };
   /** When a renewed certificate last took the other's place, epoch milliseconds; absent: never. */
   readonly renewedAt?: number;
   /** SHA-256 of the cluster token, so that disconnecting can delete the credential. */

@@ -18,6 +18,7 @@ import { ApiKeyRepository } from './api-key-repository.ts';
 import { ClusterNameRepository } from './cluster-name-repository.ts';
 import { type ClusterTokens, kmsClusterTokens } from './cluster-token.ts';
 import type { Environment } from './env.ts';
+import { FollowerRepository } from './follower-repository.ts';
 import { KeptAccessRuleRepository } from './kept-access-rule-repository.ts';
 import { ProgressRepository } from './progress-repository.ts';
 import { RegisteredClusterRepository } from './registered-cluster-repository.ts';
@@ -42,6 +43,7 @@ export type Dependencies = {
   readonly certificates: CertificateDirectoryRepository;
   readonly tunnels: TunnelDirectoryRepository;
   readonly progress: ProgressRepository;
+  readonly followers: FollowerRepository;
   readonly signer: CertificateSigner;
   readonly clusterTokens: ClusterTokens;
   readonly trustDomain: string;
@@ -71,6 +73,7 @@ type Stores = Pick<
   | 'certificates'
   | 'tunnels'
   | 'progress'
+  | 'followers'
 >;
 
 /** The repositories, each with the rights it needs: the tenant's own for tenant data, the function's for the rest. */
@@ -94,6 +97,7 @@ export function stores(
     certificates: new CertificateDirectoryRepository(dynamo, tables.directory),
     tunnels: new TunnelDirectoryRepository(dynamo, tables.directory),
     progress: new ProgressRepository(access, tables.tenant),
+    followers: new FollowerRepository(access, tables.tenant),
   };
 }
 

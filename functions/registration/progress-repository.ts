@@ -8,6 +8,7 @@ import {
 import { ifHolds } from '../../core/aws/dynamodb-errors.ts';
 import type { TenantAccess } from '../../core/tenant/tenant-access.ts';
 import { tenantPartition } from '../../core/tenant/tenant-partition.ts';
+import type { HourCount } from './hour-count.ts';
 import type { Attempt } from './progress-states.ts';
 
 /** What a cluster has reported: the attempt that began last, and which came before it. */
@@ -17,8 +18,8 @@ export type ProgressRecord = {
   readonly current: Attempt;
   /** Names of the attempts before, newest first; some more than are kept, so that none of them begins anew. */
   readonly older: readonly string[];
-  /** How many attempts began in the hour that began then (epoch milliseconds). */
-  readonly hour: { readonly since: number; readonly begun: number };
+  /** Attempts that began. */
+  readonly hour: HourCount;
 };
 
 /** An attempt that another one has followed. */

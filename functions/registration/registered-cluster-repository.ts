@@ -1,7 +1,8 @@
 import { GetCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import type { Page, PageQuery } from '../../core/api/page.ts';
-import { conditionFailed } from '../../core/aws/dynamodb-errors.ts';
+import { conditionFailed, ifHolds } from '../../core/aws/dynamodb-errors.ts';
 import { clusterKey, clusterOf, type ClusterRecord } from '../../core/cluster/cluster-repository.ts';
+import type { ClusterFacts } from '../../core/cluster/cluster-schema.ts';
 import type { TenantAccess } from '../../core/tenant/tenant-access.ts';
 import { tenantList } from '../../core/tenant/tenant-list.ts';
 
@@ -18,7 +19,7 @@ const tombstoneMs = 25 * 3_600_000;
  * The writing side of a tenant's clusters. A cluster is disconnected in two steps, `closingAt` first and the
  * tombstone last, so that a registration under way notices and a disconnection that stopped half-way can be found.
  * Units: `standing` 1 read; `list` 1 read per 4 KB; `putOnce` 1 write per KB (2 to 3), and 1 read when it is there;
- * `changeSettings`, `beginDisconnect` and `endDisconnect` 1 write per KB (2 to 3).
+ * `changeSettings`, `changeVersions`, `beginDisconnect` and `endDisconnect` 1 write per KB (2 to 3).
  */
 export class RegisteredClusterRepository {
   readonly #access: TenantAccess;
@@ -82,6 +83,26 @@ export class RegisteredClusterRepository {
       if (conditionFailed(error)) return undefined;
       throw error;
     }
+  }
+
+  /** Writes what is known by now of the cluster's versions; nothing of a cluster that is gone, or not for long. */
+  async changeVersions(
+    tenantId: string,
+    clusterId: string,
+    { kubernetesVersion, calicoVersion }: Pick<ClusterFacts, 'kubernetesVersion' | 'calicoVersion'>,
+  ): Promise<void> {
+    await ifHolds(
+      this.#access(tenantId).dynamo.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: clusterKey(tenantId, clusterId),
+          UpdateExpression: 'SET facts.kubernetesVersion = :kubernetes, facts.calicoVersion = :calico',
+          ConditionExpression:
+            'attribute_exists(pk) AND attribute_not_exists(disconnectedAt) AND attribute_not_exists(closingAt)',
+          ExpressionAttributeValues: { ':kubernetes': kubernetesVersion, ':calico': calicoVersion },
+        }),
+      ),
+    );
   }
 
   /** Marks the cluster as about to go; undefined when there is none. Idempotent. `now`: epoch milliseconds. */

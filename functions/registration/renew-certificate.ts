@@ -9,8 +9,15 @@ import { readCertificateRequest, type RequestedKey } from './certificate-request
 import { beginningOf, endOf, fingerprintOfPem, makeClusterCertificate } from './cluster-certificate.ts';
 import { isoTime } from './cluster-view.ts';
 import type { Dependencies } from './deps.ts';
+import { afterTheHour, oneMore } from './hour-count.ts';
 import { judgeProof } from './renewal-proof.ts';
 import { revokeOutdated } from './retire-certificate.ts';
+
+/**
+ * New keys of a cluster. Each one's certificate costs a signature, and what it replaces is one more revocation that every
+ * task of the tunnel server reads.
+ */
+export const renewalsPerHour = 20;
 
 /**
  * Gives a cluster a certificate for a new key, beside the one that it has; both are good until the old one is retired
@@ -20,7 +27,7 @@ import { revokeOutdated } from './retire-certificate.ts';
  * Ordered conditional writes: the certificate is put into the cluster's item, what it takes away is revoked, and it is
  * published. Whatever stops it, the same key completes it and gets the same certificate again.
  * Throws NOT_FOUND, PROOF_INVALID, PROOF_STALE, CERTIFICATE_EXPIRED, CSR_MALFORMED, CSR_SIGNATURE_INVALID,
- * CSR_KEY_WEAK, CSR_KEY_REUSED, CONFLICT.
+ * CSR_KEY_WEAK, CSR_KEY_REUSED, LIMIT_REACHED, CONFLICT.
  * Units: 1 read and 4 writes (3 of them the cluster) for the first renewal; 2 reads and about 9 writes when another one
  * is replaced or taken up; the same key again 1 read and 1 write; refused 1 read.
  */
@@ -91,7 +98,7 @@ type Issued = {
 const findRenewal = (cluster: ClusterRecord, { keyHash }: RequestedKey): Issued | undefined =>
   cluster.renewal?.keyHash === keyHash ? { renewal: cluster.renewal, of: cluster } : undefined;
 
-/** Signs a certificate and puts it into the cluster's item. Throws CSR_KEY_REUSED, NOT_FOUND, CONFLICT. */
+/** Signs a certificate and puts it into the cluster's item. Throws CSR_KEY_REUSED, LIMIT_REACHED, NOT_FOUND, CONFLICT. */
 async function issue(
   deps: Dependencies,
   tenantId: string,
@@ -101,6 +108,12 @@ async function issue(
   if (keyHashOf(cluster.certificate) === key.keyHash) throw new Problem('CSR_KEY_REUSED');
   const { clusterId, renewal: former } = cluster;
   const now = deps.now();
+  const renewals = oneMore(cluster.renewals, now);
+  if (renewals.begun > renewalsPerHour) {
+    throw new Problem('LIMIT_REACHED', `A cluster has at most ${renewalsPerHour} new keys within an hour.`, {
+      headers: afterTheHour(renewals, now),
+    });
+  }
   const notBefore = beginningOf(now);
   const certificate = await makeClusterCertificate(deps.signer, {
     tenantId,
@@ -116,8 +129,8 @@ async function issue(
   const last = former && (await deps.tunnels.locate(clusterId));
   const changed =
     former && last?.fingerprint === former.fingerprint
-      ? await deps.renewals.takeUp(tenantId, cluster, former, { next: renewal, now })
-      : await deps.renewals.renew(tenantId, cluster, renewal);
+      ? await deps.renewals.takeUp(tenantId, cluster, former, { next: { renewal, renewals }, now })
+      : await deps.renewals.renew(tenantId, cluster, { renewal, renewals });
   if (changed) return { renewal, of: changed };
   // Another attempt was faster: with the same key, its certificate is the answer.
   const theirs = findRenewal(await liveCluster(deps, tenantId, clusterId), key);

@@ -7,6 +7,10 @@ import {
   type Renewal,
 } from '../../core/cluster/cluster-repository.ts';
 import type { TenantAccess } from '../../core/tenant/tenant-access.ts';
+import type { HourCount } from './hour-count.ts';
+
+/** A renewal, and how many began with it within an hour. */
+export type NextRenewal = { readonly renewal: Renewal; readonly renewals: HourCount };
 
 type Update = {
   readonly set: Readonly<Record<string, unknown>>;
@@ -37,8 +41,8 @@ export class RenewalRepository {
    * Puts a renewal beside the cluster's certificate, in place of one that was there: the cluster as it is now.
    * Undefined when its certificates are others by now, or it is gone or about to go.
    */
-  renew(tenantId: string, cluster: ClusterRecord, renewal: Renewal): Promise<ClusterRecord | undefined> {
-    return this.#change(tenantId, cluster, { set: { renewal }, outdated: cluster.renewal?.fingerprint });
+  renew(tenantId: string, cluster: ClusterRecord, next: NextRenewal): Promise<ClusterRecord | undefined> {
+    return this.#change(tenantId, cluster, { set: next, outdated: cluster.renewal?.fingerprint });
   }
 
   /** Makes the renewed certificate the cluster's own; `next`: a further renewal beside it. `now`: epoch milliseconds. */
@@ -46,11 +50,11 @@ export class RenewalRepository {
     tenantId: string,
     cluster: ClusterRecord,
     { certificate, fingerprint, notAfter }: Renewal,
-    { next, now }: { readonly next?: Renewal; readonly now: number },
+    { next, now }: { readonly next?: NextRenewal; readonly now: number },
   ): Promise<ClusterRecord | undefined> {
     const own = { certificate, fingerprint, notAfter, renewedAt: now };
     return this.#change(tenantId, cluster, {
-      ...(next ? { set: { ...own, renewal: next } } : { set: own, remove: 'renewal' }),
+      ...(next ? { set: { ...own, ...next } } : { set: own, remove: 'renewal' }),
       outdated: cluster.fingerprint,
     });
   }

@@ -1,9 +1,11 @@
+import type { ClusterFacts } from '../../core/cluster/cluster-schema.ts';
 import type { ComponentStatus, ProgressReport, ProgressTaken } from '../../core/cluster/progress-schema.ts';
 import { onlyItsOwn } from '../../core/cluster/own-cluster.ts';
 import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import type { Dependencies } from './deps.ts';
+import { afterTheHour, oneMore } from './hour-count.ts';
 import { withoutSecrets } from './masked-text.ts';
 import type { ProgressRecord } from './progress-repository.ts';
 import { type Attempt, maxReports, newAttempt, retire, stateOf, takeReport } from './progress-states.ts';
@@ -14,7 +16,6 @@ export const keptAttempts = 20;
 const rememberedAttempts = 60;
 /** Attempts of a cluster that may begin within an hour. */
 export const attemptsPerHour = 60;
-const hourMs = 3_600_000;
 
 /** Bytes of a report; the longest that fits the schema in ASCII has half of it. */
 export const maxReportBytes = 65_536;
@@ -33,7 +34,8 @@ type Standing = { readonly attempt: Attempt; readonly current: boolean };
  * reports of an attempt, 60 attempts begun within an hour, or for an attempt too old to be kept; INVALID_REQUEST when an
  * attempt changes its operation.
  * Units: 2 reads and 1 write per KB of the attempt (1 to 4); 1 read more for an older attempt's; the first report of
- * another attempt 1 write per KB of the one before more, and per KB of the oldest once 20 are kept.
+ * another attempt 1 write per KB of the one before more, and per KB of the oldest once 20 are kept; an attempt's success
+ * with other versions than the cluster's 1 write per KB of the cluster (2 to 3) more.
  */
 export async function reportProgress(
   deps: Needs,
@@ -50,7 +52,7 @@ export async function reportProgress(
   }
   const masked = withoutAnySecrets(report);
   for (let turn = 0; turn < tries; turn += 1) {
-    const taken = await takeOnce(deps, { tenantId, clusterId }, masked);
+    const taken = await takeOnce(deps, { tenantId, clusterId, facts: standing.record.facts }, masked);
     if (taken) {
       const { attempt, current } = taken;
       const { sequence } = report;
@@ -65,7 +67,7 @@ export async function reportProgress(
   throw new Problem('CONFLICT', 'Too many reports of this cluster at the same time: send it again.');
 }
 
-type Where = { readonly tenantId: string; readonly clusterId: string };
+type Where = { readonly tenantId: string; readonly clusterId: string; readonly facts: ClusterFacts };
 
 /** Undefined when another report came in between. */
 async function takeOnce(deps: Needs, where: Where, report: ProgressReport): Promise<Standing | undefined> {
@@ -76,19 +78,21 @@ async function takeOnce(deps: Needs, where: Where, report: ProgressReport): Prom
 }
 
 async function takeCurrent(
-  { progress, now, logger }: Needs,
-  { tenantId, clusterId }: Where,
+  { progress, registered, now, logger }: Needs,
+  where: Where,
   record: ProgressRecord,
   report: ProgressReport,
 ): Promise<Standing | undefined> {
+  const { tenantId, clusterId } = where;
   const { current, version } = record;
   const attempt = taken(current, report, now());
   if (attempt === current) return { attempt, current: true };
+  if (current.state !== 'succeeded') await takeVersions(registered, where, attempt);
   if (
     !(await progress.put(tenantId, clusterId, { ...record, version: version + 1, current: attempt }, now()))
   )
     return undefined;
-  if (attempt.state !== current.state) tell(logger, { tenantId, clusterId }, attempt);
+  if (attempt.state !== current.state) tell(logger, where, attempt);
   return { attempt, current: true };
 }
 
@@ -119,16 +123,17 @@ async function takeLate(
  * copy is left that nobody is shown and that goes with its time.
  */
 async function begin(
-  { progress, now, logger }: Needs,
-  { tenantId, clusterId }: Where,
+  { progress, registered, now, logger }: Needs,
+  where: Where,
   before: ProgressRecord | undefined,
   report: ProgressReport,
 ): Promise<Standing | undefined> {
+  const { tenantId, clusterId } = where;
   const at = now();
-  const hour = hourAt(before?.hour, at);
+  const hour = oneMore(before?.hour, at);
   if (hour.begun > attemptsPerHour) {
     throw new Problem('LIMIT_REACHED', `At most ${attemptsPerHour} attempts begin within an hour.`, {
-      headers: { 'Retry-After': String(Math.max(1, Math.ceil((hour.since + hourMs - at) / 1000))) },
+      headers: afterTheHour(hour, at),
     });
   }
   const attempt = taken(newAttempt(report, at), report, at);
@@ -136,6 +141,7 @@ async function begin(
     const { version, current } = before;
     await progress.copyOlder(tenantId, clusterId, { version, attempt: retire(current) }, at);
   }
+  await takeVersions(registered, where, attempt);
   const older = before ? [before.current.attempt, ...before.older] : [];
   const record = {
     version: (before?.version ?? 0) + 1,
@@ -146,8 +152,24 @@ async function begin(
   if (!(await progress.put(tenantId, clusterId, record, at))) return undefined;
   const oldest = older[keptAttempts];
   if (oldest !== undefined) await progress.removeOlder(tenantId, clusterId, oldest);
-  tell(logger, { tenantId, clusterId }, attempt);
+  tell(logger, where, attempt);
   return { attempt, current: true };
+}
+
+/**
+ * What the cluster is shown with, and answers `kubectl version` with, follows an attempt that succeeds. Before the report
+ * is stored: whoever got no answer sends it again, and it is done again.
+ */
+async function takeVersions(
+  registered: Needs['registered'],
+  { tenantId, clusterId, facts }: Where,
+  { state, operation, versions: { kubernetes, calico } }: Attempt,
+): Promise<void> {
+  if (state !== 'succeeded' || operation === 'uninstall') return;
+  const kubernetesVersion = kubernetes?.value ?? facts.kubernetesVersion;
+  const calicoVersion = calico?.value ?? facts.calicoVersion;
+  if (kubernetesVersion === facts.kubernetesVersion && calicoVersion === facts.calicoVersion) return;
+  await registered.changeVersions(tenantId, clusterId, { kubernetesVersion, calicoVersion });
 }
 
 function taken(attempt: Attempt, report: ProgressReport, now: number): Attempt {
@@ -159,13 +181,11 @@ function taken(attempt: Attempt, report: ProgressReport, now: number): Attempt {
   return takeReport(attempt, report, now);
 }
 
-function hourAt(hour: ProgressRecord['hour'] | undefined, now: number): ProgressRecord['hour'] {
-  const running = hour && now - hour.since < hourMs;
-  return running ? { ...hour, begun: hour.begun + 1 } : { since: now, begun: 1 };
-}
-
-const tell = (logger: Needs['logger'], where: Where, { attempt, operation, state }: Attempt): void =>
-  logger.info('progress', { ...where, operation, attempt, state });
+const tell = (
+  logger: Needs['logger'],
+  { tenantId, clusterId }: Where,
+  { attempt, operation, state }: Attempt,
+): void => logger.info('progress', { tenantId, clusterId, operation, attempt, state });
 
 /** Every free text of a report goes through here. */
 function withoutAnySecrets(report: ProgressReport): ProgressReport {

@@ -18,17 +18,20 @@ export const followMs = 20_000;
 /** How often it looks, ms. */
 const lookEveryMs = 1_000;
 
-type Needs = Pick<Dependencies, 'clusters' | 'progress' | 'now' | 'wait'>;
+/** A place is kept longer than anyone waits, ms: until the function's own end. */
+const placeMs = 25_000;
+
+type Needs = Pick<Dependencies, 'clusters' | 'progress' | 'followers' | 'now' | 'wait' | 'random'>;
 /** What a cursor stands for: how much its holder has seen, and in which state, for silence changes that without a write. */
 type Seen = { readonly version: number; readonly state: AttemptState };
 
 /**
  * What a cluster's installers have reported: the attempt that began last, and those before it. With the cursor of an
- * earlier answer it waits, at most 20 s, until there is something newer.
+ * earlier answer it waits, at most 20 s, until there is something newer; not when five of the tenant wait already.
  * Throws NOT_FOUND for an absent, disconnected (while it waits, too) or other tenant's cluster, and for any but its own
  * when a cluster asks; INVALID_CURSOR.
  * Units: 2 reads, and 1 per 4 KB of the older attempts (at least 1). Following: half a read for each second that
- * it waits, and 1 more: 14 for 20 s of silence.
+ * it waits, 3 more, and 2 writes: 16 and 2 for 20 s of silence.
  */
 export async function showProgress(
   deps: Needs,
@@ -43,9 +46,17 @@ export async function showProgress(
   if (!cluster) throw new Problem('NOT_FOUND');
   let record = await deps.progress.find(tenantId, clusterId);
   if (seen && !newer(record, seen, deps.now())) {
-    record = await next(deps, { tenantId, clusterId }, record, seen);
-    cluster = await deps.clusters.find(tenantId, clusterId);
-    if (!cluster) throw new Problem('NOT_FOUND');
+    const follower = Buffer.from(deps.random(12)).toString('hex');
+    const now = deps.now();
+    if (await deps.followers.enter(tenantId, follower, { until: now + placeMs, now })) {
+      try {
+        record = await next(deps, { tenantId, clusterId }, record, seen);
+      } finally {
+        await deps.followers.leave(tenantId, follower, deps.now());
+      }
+      cluster = await deps.clusters.find(tenantId, clusterId);
+      if (!cluster) throw new Problem('NOT_FOUND');
+    }
   }
   const older = await deps.progress.listOlder(tenantId, clusterId);
   return { progress: progressView({ tenantId, clusterId }, record, older, deps.now()), cluster };

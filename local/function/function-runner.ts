@@ -12,6 +12,9 @@ type Options = {
   readonly maxConcurrency?: number;
 };
 
+/** Made on demand, some 60 MB each. Who follows a cluster's progress occupies one for 20 s: others must have room beside. */
+const defaultConcurrency = 8;
+
 type Pool = {
   readonly spec: FunctionSpec;
   readonly log: WriteStream;
@@ -91,7 +94,7 @@ export class FunctionRunner {
       this.#environments.delete(idle);
       pool.running -= 1;
     }
-    if (pool.running < (this.#options.maxConcurrency ?? 4)) {
+    if (pool.running < (this.#options.maxConcurrency ?? defaultConcurrency)) {
       pool.running += 1;
       return Promise.resolve(this.#start(pool));
     }

@@ -87,14 +87,18 @@ describe('the REST API', () => {
     }
   });
 
-  test('throttles, and logs each request as JSON without headers, query or body', () => {
+  test('throttles, the megabytes of public manifests more, and logs each request as JSON without headers, query or body', () => {
     const [stage] = Object.values(synthesis.resources('AWS::ApiGateway::Stage'));
+    const logging = { LoggingLevel: 'ERROR', DataTraceEnabled: false, MetricsEnabled: false };
     expect(stage?.Properties.MethodSettings).toEqual([
-      expect.objectContaining({
-        ThrottlingRateLimit: 1000,
-        ThrottlingBurstLimit: 2000,
-        DataTraceEnabled: false,
-      }),
+      {
+        ...{ HttpMethod: '*', ResourcePath: '/*', ...logging },
+        ...{ ThrottlingRateLimit: 1000, ThrottlingBurstLimit: 2000 },
+      },
+      {
+        ...{ HttpMethod: 'GET', ResourcePath: '/~1v1~1releases~1{version}~1manifests~1{name}', ...logging },
+        ...{ ThrottlingRateLimit: 100, ThrottlingBurstLimit: 200 },
+      },
     ]);
     const { Format } = stage?.Properties.AccessLogSetting as { Format: string };
     expect(JSON.parse(Format)).toMatchObject({

@@ -98,6 +98,26 @@ describe('the mirrored manifests', () => {
     expect(await written()).toEqual(first);
   });
 
+  test('are put again when S3 says that another one is being put at this moment, three times at most', async () => {
+    const manifest = named(yaml, 'operator-crds.yaml', 'v3.28.0');
+    let conflicts = 2;
+    const conflict = Object.assign(new Error('conflict'), { name: 'ConditionalRequestConflict' });
+    s3.middlewareStack.add(
+      (next, { commandName }) =>
+        (args) => {
+          if (commandName !== 'PutObjectCommand' || conflicts === 0) return next(args);
+          conflicts -= 1;
+          return Promise.reject(conflict);
+        },
+      { step: 'initialize', priority: 'low' },
+    );
+    await repository.put(manifest, yaml);
+    expect(await repository.read(manifest)).toBeDefined();
+    conflicts = 3;
+    await expect(repository.put(manifest, yaml)).rejects.toBe(conflict);
+    expect(conflicts).toBe(0);
+  });
+
   test('too large for an answer of Lambda, is a URL that gives the bytes to everyone for five minutes', async () => {
     const large = Buffer.alloc(4_500_001, '# a comment\n');
     const manifest = named(large, 'operator-crds.yaml', 'v3.33.0');

@@ -1,5 +1,6 @@
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { renewalsPerHour } from '../../../functions/registration/renew-certificate.ts';
 import { unitsAreExact } from '../../engine.ts';
 import { member } from '../api-call.ts';
 import { ecPair, makeRequest } from './certificate-requests.ts';
@@ -153,6 +154,25 @@ describe('a renewal', () => {
     const answer = await cluster.renew(first, first);
     expect([answer.status, answer.json().code]).toEqual([409, 'CSR_KEY_REUSED']);
     expect(await setting.dump()).toEqual(before);
+  });
+
+  test('for a twenty-first new key within an hour is 409 LIMIT_REACHED with Retry-After; the last one is given again', async () => {
+    const cluster = await registered();
+    for (let count = 1; count < renewalsPerHour; count += 1) await cluster.renewed(first);
+    setting.clock.now += 3_540_000;
+    const last = await cluster.renewed(first, second);
+    const before = await setting.dump();
+    const answer = await cluster.renew(first, third);
+    expect([answer.status, answer.json().code, answer.headers['Retry-After']]).toEqual([
+      409,
+      'LIMIT_REACHED',
+      '60',
+    ]);
+    expect(await cluster.renewed(first, second)).toEqual(last);
+    expect(await setting.dump()).toEqual(before);
+    setting.clock.now += 60_000;
+    await cluster.renewed(first, third);
+    setting.clock.now = start;
   });
 
   test('of a certificate that has ended is refused with 409 CERTIFICATE_EXPIRED, which says what to do', async () => {

@@ -5,6 +5,7 @@ import {
   type ProgressRecord,
   ProgressRepository,
 } from '../../../functions/registration/progress-repository.ts';
+import { followersOfTenant } from '../../../functions/registration/follower-repository.ts';
 import { followMs, showProgress } from '../../../functions/registration/show-progress.ts';
 import { silenceMs } from '../../../functions/registration/progress-states.ts';
 import { unitsAreExact } from '../../engine.ts';
@@ -92,6 +93,34 @@ describe('following', () => {
     const begun = setting.clock.now;
     const { progress } = await follow(cursor);
     expect([progress.cursor, setting.clock.now - begun]).toEqual([cursor, followMs]);
+  });
+
+  test('beside five of the tenant that wait already is answered at once, and waits again when they have gone', async () => {
+    await take();
+    const { cursor } = await shown(setting, clusterId);
+    const { followers } = setting.deps;
+    const { now } = setting.clock;
+    const places = { until: now + 25_000, now };
+    for (let index = 0; index < followersOfTenant; index += 1)
+      expect(await followers.enter(tenantA, `other-${index}`, places)).toBe(true);
+    expect((await follow(cursor)).progress.cursor).toBe(cursor);
+    expect(setting.clock.now).toBe(now);
+    for (let index = 0; index < followersOfTenant; index += 1)
+      await followers.leave(tenantA, `other-${index}`, now);
+    await follow(cursor);
+    expect(setting.clock.now).toBe(now + followMs);
+  });
+
+  test('gives its place back, also when something fails while it waits', async () => {
+    await take();
+    const { cursor } = await shown(setting, clusterId);
+    for (let index = 0; index <= followersOfTenant; index += 1) {
+      const failing = during(2, () => Promise.reject(new Error('no answer')));
+      await expect(follow(cursor, failing)).rejects.toThrow('no answer');
+    }
+    const begun = setting.clock.now;
+    await follow(cursor);
+    expect(setting.clock.now - begun).toBe(followMs);
   });
 
   test('counts turning unresponsive as something newer, once', async () => {
@@ -208,6 +237,7 @@ test('a table that fails while it waits is 500 INTERNAL', async () => {
         ({ cursor } = await shown(setting, clusterId));
       }),
     ).toBe(3);
-    expect(await reads(() => follow(cursor))).toBe(14);
+    const { read, write } = await setting.engine.units(() => follow(cursor));
+    expect([read, write]).toEqual([16, 2]);
   });
 });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { constants } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { addAbortSignal } from 'node:stream';
 import { afterEach, expect, test } from '@jest/globals';
 import {
@@ -20,13 +20,16 @@ const prefaceBytes = 24;
 /** Frames that the link sent to the cluster: what Node's own server makes of them hides which came first. */
 let sent: Buffer[];
 let tap: Server;
+let tapped: Socket[];
 let cluster: Cluster;
 let access: Access;
 
 async function throughTap(port: number): Promise<number> {
   sent = [];
+  tapped = [];
   tap = createServer((socket) => {
     const behind = connect(port, '127.0.0.1');
+    tapped.push(socket, behind);
     for (const end of [socket, behind]) end.on('error', () => undefined);
     socket.on('data', (chunk: Buffer) => sent.push(chunk));
     socket.pipe(behind).pipe(socket);
@@ -53,6 +56,8 @@ afterEach(async () => {
   await access.close();
   await cluster.close();
   tap.close();
+  // Whose other side has gone waits for somebody to read on, for ever.
+  for (const socket of tapped) socket.destroy();
 });
 
 async function start(): Promise<() => string> {

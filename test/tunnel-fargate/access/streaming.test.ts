@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { addAbortSignal } from 'node:stream';
 import { Agent, request as httpsRequest } from 'node:https';
-import { IncomingMessage } from 'node:http';
+import { type ClientRequest, IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   type Access,
@@ -28,16 +28,20 @@ const start = async (serve: Serve, timing = {}) => {
   cluster = await startCluster(serve);
   access = await startFixture(cluster, { timing });
 };
+/** Clients over HTTP/1.1: one that nobody reads to its end would stay when its server has gone. */
+const clients = new Set<ClientRequest>();
 afterEach(async () => {
   await access.close();
   await cluster.close();
+  for (const client of clients) client.on('error', () => undefined).destroy();
+  clients.clear();
 });
 
 /** `once` would reject with the error that goes before. */
 const closed = (stream: NodeJS.EventEmitter) => new Promise((resolve) => stream.once('close', resolve));
 
-const h1Get = (path: string, agent: Agent | false = false) =>
-  httpsRequest({
+const h1Get = (path: string, agent: Agent | false = false): ClientRequest => {
+  const request = httpsRequest({
     host: '127.0.0.1',
     port: access.port,
     path,
@@ -45,6 +49,9 @@ const h1Get = (path: string, agent: Agent | false = false) =>
     headers: { authorization: 'Bearer viewer' },
     agent,
   });
+  clients.add(request);
+  return request;
+};
 
 describe('a watch', () => {
   test.each(['h1', 'h2'])('is passed on event by event, its head at once, over %s', async (way) => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Fixture, clusterA, startTunnel, until } from '../tunnel-fixture.ts';
 import { TestGuardian } from '../guardian.ts';
@@ -144,15 +144,24 @@ const certificateRequest = 13;
 /** Passes bytes on and keeps those of the server. */
 async function tappingProxy(target: number) {
   const received: Buffer[] = [];
+  const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connectTcp(target, '127.0.0.1');
     upstream.on('data', (chunk: Buffer) => received.push(chunk));
     client.pipe(upstream).pipe(client);
-    for (const socket of [client, upstream]) socket.on('error', () => undefined);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+    }
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { port: (server.address() as AddressInfo).port, received, close: () => server.close() };
+  const close = () => {
+    server.close();
+    // Whose other side has gone waits for somebody to read on, for ever.
+    for (const socket of sockets) socket.destroy();
+  };
+  return { port: (server.address() as AddressInfo).port, received, close };
 }
 
 /** The messages of the first plain handshake records (RFC 5246 §6.2.1, §7.4). */
