@@ -6,7 +6,14 @@ import { span, table } from './table.ts';
 
 /** What is read here; whatever else the API tells is passed on to those who ask for JSON. */
 const listed = z.looseObject(
-  cluster.pick({ clusterId: true, clusterName: true, state: true, since: true, cluster: true }).shape,
+  cluster.pick({
+    clusterId: true,
+    clusterName: true,
+    state: true,
+    since: true,
+    cluster: true,
+    certificate: true,
+  }).shape,
 );
 export type ListedCluster = z.infer<typeof listed>;
 
@@ -21,8 +28,8 @@ export const clusterTable = (clusters: readonly ListedCluster[], now: number): s
   clusters.length === 0
     ? 'There are no clusters yet.\n'
     : table(
-        ['NAME', 'ID', 'STATE', 'SINCE', 'KUBERNETES', 'CALICO', 'NODES'],
-        clusters.map(({ clusterName, clusterId, state, since, cluster: facts }) => [
+        ['NAME', 'ID', 'STATE', 'SINCE', 'KUBERNETES', 'CALICO', 'NODES', 'CERTIFICATE'],
+        clusters.map(({ clusterName, clusterId, state, since, cluster: facts, certificate }) => [
           clusterName,
           clusterId,
           state,
@@ -30,6 +37,7 @@ export const clusterTable = (clusters: readonly ListedCluster[], now: number): s
           facts.kubernetesVersion,
           facts.calicoVersion,
           String(facts.nodeCount),
+          `${certificate.daysLeft} days`,
         ]),
       );
 

@@ -53,6 +53,8 @@ function operation(key: string, route: Route, components: Json): Json {
   const codes = [
     'INTERNAL',
     ...(route.scopes === 'public' ? [] : ['UNAUTHENTICATED', 'NOT_A_MEMBER', 'ACCESS_DENIED']),
+    ...(route.params || route.query || route.body ? ['INVALID_REQUEST'] : []),
+    ...(route.body && route.body !== 'report' ? ['INVALID_JSON', 'UNSUPPORTED_MEDIA_TYPE'] : []),
     ...(route.problems ?? []),
   ];
   return {
@@ -115,7 +117,8 @@ function parameters(schema: z.ZodObject | undefined, place: 'path' | 'query'): J
 }
 
 function requestBody(body: z.ZodType | 'report', components: Json): Json {
-  const schema = body === 'report' ? { type: 'object' } : reference(body, 'input', components);
+  // A report of any format: an object, or Trivy's older array.
+  const schema = body === 'report' ? { type: ['object', 'array'] } : reference(body, 'input', components);
   return { required: true, content: { 'application/json': { schema } } };
 }
 

@@ -20,7 +20,7 @@ import {
 } from '../credential/registration-token-schema.ts';
 import type { Scope } from '../credential/scope.ts';
 import { signInFacts } from '../credential/sign-in-schema.ts';
-import { digest, image, imagePolicy, scanResult, verdict } from '../image/image-schema.ts';
+import { digest, image, imagePolicy, scanResult, scanResults, verdict } from '../image/image-schema.ts';
 import type { ProblemCode } from '../problem/problem.ts';
 import { gitopsQuery } from '../release/gitops-schema.ts';
 import { installationQuery } from '../release/installation-schema.ts';
@@ -253,7 +253,7 @@ export const routeTable = {
   'GET /v1/clusters/{clusterId}': {
     role: 'registration',
     scopes: ['clusters:read', 'cluster:report'],
-    summary: 'One cluster',
+    summary: 'One cluster: its state, versions and certificate',
     params: byCluster,
     answer: { status: 200, description: 'the cluster', schema: cluster },
     problems: ['NOT_FOUND'],
@@ -270,7 +270,7 @@ export const routeTable = {
   'DELETE /v1/clusters/{clusterId}': {
     role: 'registration',
     scopes: ['clusters:disconnect', 'cluster:report'],
-    summary: 'Disconnect a cluster: its certificate is revoked and its tunnel cut within 5 s',
+    summary: 'Disconnect a cluster: its certificates are revoked and its tunnel cut within 5 s',
     params: byCluster,
     answer: { status: 204, description: 'disconnected' },
     problems: ['NOT_FOUND'],
@@ -300,7 +300,7 @@ export const routeTable = {
   'POST /v1/clusters/{clusterId}/certificates': {
     role: 'registration',
     scopes: ['cluster:report'],
-    summary: 'Renew the certificate of a cluster: the same key gives the same certificate again',
+    summary: 'A certificate for a new key, with proof of the current one; the same key gives the same again',
     params: byCluster,
     body: certificateRenewal,
     answer: { status: 201, description: 'the certificate', schema: certificateRenewed },
@@ -313,6 +313,7 @@ export const routeTable = {
       'CSR_KEY_WEAK',
       'CSR_KEY_REUSED',
       'CERTIFICATE_EXPIRED',
+      'LIMIT_REACHED',
       'CONFLICT',
     ],
   },
@@ -359,10 +360,14 @@ export const routeTable = {
   'POST /v1/scans': {
     role: 'image-scan',
     scopes: ['scans:write'],
-    summary: 'Take a scan report and judge its image',
+    summary: 'Take a scan report of any scanner and judge its image, or each of its images',
     query: z.object({ image: z.string().min(1).max(1_024).optional(), digest: digest.optional() }),
     body: 'report',
-    answer: { status: 201, description: 'the verdict', schema: scanResult },
+    answer: {
+      status: 201,
+      description: 'the verdict; of a report about several images, that of each',
+      schema: z.union([scanResult, scanResults]),
+    },
     problems: [
       'REPORT_MALFORMED',
       'REPORT_UNSUPPORTED',

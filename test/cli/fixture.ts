@@ -24,7 +24,7 @@ export const clusterNamed = (clusterName: string, letter: string): ListedCluster
   since: '2026-11-23T08:00:00.000Z',
   registeredAt: '2026-11-20T08:00:00.000Z',
   cluster: { kubernetesVersion: 'v1.33.2', calicoVersion: 'v3.32.1', distribution: 'kubeadm', nodeCount: 3 },
-  certificate: { fingerprint: 'f'.repeat(64), notAfter: '2027-11-20T08:00:00.000Z' },
+  certificate: { fingerprint: 'f'.repeat(64), notAfter: '2027-11-20T08:00:00.000Z', daysLeft: 398 },
 });
 
 /** A deployment as far as the command line sees it: the laptop's real issuer, and an API that verifies its tokens. */

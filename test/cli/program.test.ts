@@ -22,10 +22,10 @@ describe('cattery clusters', () => {
       .trimEnd()
       .split('\n')
       .map((line) => line.split(/ {2,}/));
-    expect(heading).toEqual(['NAME', 'ID', 'STATE', 'SINCE', 'KUBERNETES', 'CALICO', 'NODES']);
-    expect(rows.map(([name, , state]) => [name, state])).toEqual([
-      ['shop', 'connected'],
-      ['stock', 'connected'],
+    expect(heading).toEqual(['NAME', 'ID', 'STATE', 'SINCE', 'KUBERNETES', 'CALICO', 'NODES', 'CERTIFICATE']);
+    expect(rows.map(([name, , state, , , , , certificate]) => [name, state, certificate])).toEqual([
+      ['shop', 'connected', '398 days'],
+      ['stock', 'connected', '398 days'],
     ]);
   });
 
