@@ -9,11 +9,12 @@
 # without secrets. A private key exists in pipes alone, credentials in variables and pipes: never in a file, in an
 # argument of a program, or in a report.
 
-set -euf
+set -euf +ax # not -x: it would show credentials
 umask 077
-LC_ALL=C # bytes are bytes, and programs complain in one language
-export LC_ALL
-unset token cluster_token stored_token # what the environment calls so would be passed on to every program
+LC_ALL=C   # bytes are bytes, and programs complain in one language
+KUBERC=off # kubectl as it is, without options of the user's own: delete could ask, and a log level show secrets
+export LC_ALL KUBERC
+unset token cluster_token stored_token answer found value # of the environment, they would be passed on to every program
 
 api_url='@CATTERY_API_URL@'
 tunnel_address='@CATTERY_TUNNEL_ADDRESS@'
@@ -148,22 +149,26 @@ options() {
 # ---- saying and ending -------------------------------------------------------------------------------------------
 
 # Descriptor 3 is where the user reads: standard output, or standard error while that carries manifests (--dry-run).
-say() { printf '%s\n' "$*" >&3; }
+# Descriptor 4 is standard error: where a signal arrives, 2 may be redirected to what kubectl complains of.
+say() { printf '%s\n' "$*" | printable >&3; }
+# What the cluster or the control plane says must not command this terminal.
+printable() { tr -d '\000-\010\013-\037\177'; }
 
 # die EXIT REASON SENTENCE [REMEDY]
 die() {
-  trap '' INT TERM HUP
+  trap '' INT TERM HUP PIPE
   ended=1
-  printf 'install.sh: %s\n' "$3" >&2
-  [ -z "${4-}" ] || printf '  remedy: %s\n' "$4" >&2
+  printf 'install.sh: %s\n' "$3" | printable >&4
+  [ -z "${4-}" ] || printf '  remedy: %s\n' "$4" | printable >&4
   report "$step" failed "$3" "$2" "${4-}"
   exit "$1"
 }
 
 finish() {
   trap - EXIT
+  trap '' INT TERM HUP PIPE
   if [ -z "$ended" ] && [ "$1" != 0 ]; then
-    printf 'install.sh: stopped unexpectedly at step %s (%s)\n  remedy: %s\n' "$step" "$1" "$again" >&2
+    printf 'install.sh: stopped unexpectedly at step %s (%s)\n  remedy: %s\n' "$step" "$1" "$again" >&4
     report "$step" failed 'Stopped unexpectedly.' UNEXPECTED "$again"
   fi
   [ -z "$work" ] || rm -rf "$work"
@@ -174,7 +179,7 @@ now() { date +%s; }
 # Asks on the terminal: standard input is the script itself when that is piped.
 confirm() {
   [ -z "$yes" ] || return 0
-  printf '%s [y/N] ' "$1" >/dev/tty
+  printf '%s [y/N] ' "$1" | printable >/dev/tty
   reply=''
   IFS= read -r reply </dev/tty || :
   case $reply in y | Y | yes | Yes | YES) ;; *)
@@ -253,13 +258,14 @@ quote() {
 # ---- the control plane -------------------------------------------------------------------------------------------
 
 # call METHOD PATH [TOKEN [BODY]]: one request. Sets $status and $answer; fails with $trouble and $cure when no answer came.
-# The credential goes through standard input: arguments of programs can be read by everybody on this machine.
+# The credential goes through standard input: arguments of programs can be read by everybody on this machine. -q: without
+# the user's .curlrc, which could print it.
 call() {
   set -- "$1" "$2" "${3-}" "${4-}"
   status=000
   answer=$(
     { [ -z "$3" ] || printf 'header = "Authorization: Bearer %s"\n' "$3"; } |
-      curl --config - --silent --show-error --request "$1" ${4:+--header 'Content-Type: application/json' --data "$4"} \
+      curl -q --config - --globoff --silent --show-error --request "$1" ${4:+--header 'Content-Type: application/json' --data "$4"} \
         ${ca_file:+--cacert "$ca_file"} --connect-timeout 10 --max-time "$patience" --dump-header "$work/headers" \
         --write-out '\n%{http_code}' "$api_url$2" 2>"$work/curl"
   ) || {
@@ -363,6 +369,7 @@ broken() {
   *nauthorized* | *'be logged in'* | *'provide credentials'*) reason=KUBERNETES_UNAUTHORIZED cure="Sign in to the cluster again, then: $again" ;;
   *refused* | *'no such host'* | *'nable to connect'* | *imeout* | *EOF* | *'onnection reset'* | *'exceeded'*)
     reason=KUBERNETES_UNREACHABLE cure="When the Kubernetes API answers again: $again" ;;
+  *onflict* | *'been modified'*) reason=ANOTHER_RUN cure="Another run of this script was faster: let it end. $again" ;;
   *'No space left'*) reason=DISK_FULL ;;
   esac
   printf x 2>/dev/null >"$work/probe" || reason=DISK_FULL
@@ -404,11 +411,20 @@ recall() {
   IFS='|' read -r state_kept kept_api kept_name cluster_id calico_installed kept_release created retiring <<STATE
 $found
 STATE
+  # The version before the names: a key is later put in the place of exactly what was seen here.
+  read_kube state get secret cattery-identity -n $ours --ignore-not-found -o 'jsonpath={.metadata.resourceVersion}|{.data.token}' || return
+  identity_version=${found%%|*}
+  stored_token=$(printf '%s' "${found#*|}" | openssl base64 -d -A)
   read_kube state get secret cattery-identity -n $ours --ignore-not-found -o "go-template={{range \$name, \$value := .data}}{{\$name}} {{end}}" || return
   identity=" $found"
-  read_kube state get secret cattery-identity -n $ours --ignore-not-found -o 'jsonpath={.data.token}' || return
-  stored_token=$(printf '%s' "$found" | openssl base64 -d -A)
   found=''
+  # Whoever may write there must not get lines into curl's configuration, or other addresses.
+  case $stored_token$cluster_id$kept_name$kept_release$created$retiring in *[!A-Za-z0-9_.,-]*)
+    fail state "ConfigMap cattery-install or Secret cattery-identity in $ours has what this script does not write there" \
+      "Who has changed it? To begin anew, disconnect the cluster in Cattery, then: kubectl delete managementclusterconnection tigera-secure; kubectl delete namespace $ours"
+    return 1
+    ;;
+  esac
 }
 
 # Secrets as JSON, of one base64 line on standard input; nothing of nothing, so that kubectl refuses what broke before.
@@ -429,8 +445,9 @@ request_for() {
   csr=$(kept_key "$1" | openssl base64 -d -A | openssl req -new -sha256 -key /dev/stdin -subj /CN=managed-cluster 2>"$work/openssl") || csr=''
   case $csr in *'END CERTIFICATE REQUEST'*) ;; *)
     [ ! -s "$work/err.key" ] || broken 'The key of the cluster cannot be read'
-    die 1 KEY_UNUSABLE "No certificate can be requested with the key in Secret $ours/cattery-identity: $(head -n 1 "$work/openssl")" \
-      "If nothing is connected with it, delete the Secret. $again"
+    cure="If nothing is connected with it, delete the Secret. $again"
+    [ "$1" != next.key ] || cure="Another run may have finished this renewal. $again"
+    die 1 KEY_UNUSABLE "No certificate can be requested with the key $1 in Secret $ours/cattery-identity: $(head -n 1 "$work/openssl")" "$cure"
     ;;
   esac
 }
@@ -458,6 +475,8 @@ await() {
   waiting='' last=$(now) deadline=$(($(now) + timeout))
   until "$2"; do
     moment=$(now)
+    # A clock that was set back must not make the wait longer.
+    [ "$moment" -ge "$last" ] || deadline=$((deadline - last + moment)) last=$moment
     if [ "$moment" -ge "$deadline" ]; then
       look_at_states
       die 5 TIMED_OUT "$1: not within $timeout seconds${waiting:+; $waiting}${ailing:+ ($ailing)}" "$3 $again"
@@ -601,17 +620,17 @@ check_tunnel() {
     warn tunnel "$tunnel_address was not tried" 'The nodes must reach it with TLS.'
     return 0
   }
-  proxy=${HTTPS_PROXY:-${https_proxy-}}
+  proxy=${https_proxy:-${HTTPS_PROXY:-${all_proxy:-${ALL_PROXY-}}}} # in curl's order
   if spared "${tunnel_address%:*}"; then proxy=''; fi
-  case $proxy in *@*)
-    warn tunnel "$tunnel_address was not tried: the proxy wants a password, which openssl would show to everybody here" \
+  case $proxy in *@* | https://* | socks*)
+    warn tunnel "$tunnel_address was not tried: openssl would show a proxy's password to everybody here, and knows http:// proxies only" \
       'The nodes must reach it with TLS.'
     return 0
     ;;
   esac
   proxy=${proxy#*://}
   proxy=${proxy%%/*}
-  openssl s_client -connect "$tunnel_address" ${proxy:+-proxy "$proxy"} </dev/null >"$work/tls" 2>&1 3>&- &
+  openssl s_client -connect "$tunnel_address" ${proxy:+-proxy "$proxy"} </dev/null >"$work/tls" 2>&1 3>&- 4>&- &
   hand=$! tries=0
   while kill -0 $hand 2>/dev/null; do
     tries=$((tries + 1))
@@ -632,7 +651,7 @@ check_tunnel() {
 
 # Whether NO_PROXY spares this host.
 spared() {
-  for each in $(printf '%s' "${NO_PROXY:-${no_proxy-}}" | tr ',' ' '); do
+  for each in $(printf '%s' "${no_proxy:-${NO_PROXY-}}" | tr ',' ' '); do
     case $1 in "${each#.}" | *".${each#.}") return 0 ;; esac
     [ "$each" != '*' ] || return 0
   done
@@ -837,7 +856,11 @@ INSTALLATION
   look_at_states
   [ -z "$ailing" ] || warn calico "its operator says $ailing" 'The connection may not come up before that is repaired.'
   for kind in APIServer Goldmane Whisker; do
-    present=$(kube get "$(plural $kind)" -o name 2>"$work/err") || case $(complaint) in *orbidden*) present='?' ;; esac
+    present=$(kube get "$(plural $kind)" -o name 2>"$work/err") || case $(complaint) in
+      *orbidden*) present='?' ;;
+      *"doesn't have a resource type"*) ;;
+      *) fail calico "whether there is a $kind cannot be read: $(complaint)" "$again" ;;
+      esac
     [ -n "$present" ] || lacking="$lacking $kind"
   done
   [ -z "$lacking" ] || ok calico "will be added for the connection, each named default:$lacking"
@@ -949,8 +972,13 @@ needed_rights() {
   case $action in
   renew) printf '%s\n' "get,patch secrets/cattery-identity $ours" "get,patch configmaps/cattery-install $ours" \
     "get,patch secrets/tigera-managed-cluster-connection $theirs" ;;
-  uninstall) printf '%s\n' "delete namespaces/$ours" 'delete managementclusterconnections.operator.tigera.io/tigera-secure' \
-    "delete secrets/tigera-managed-cluster-connection $theirs" ;;
+  uninstall)
+    printf '%s\n' "get,delete namespaces/$ours" 'get,delete managementclusterconnections.operator.tigera.io/tigera-secure' \
+      "delete secrets/tigera-managed-cluster-connection $theirs" "delete secrets/tigera-voltron-linseed-certs-public $theirs" \
+      "delete secrets/calico-voltron-linseed-certs-public $theirs" \
+      'list,delete clusterroles.rbac.authorization.k8s.io' 'list,delete clusterrolebindings.rbac.authorization.k8s.io'
+    for kind in $(printf '%s' "$created" | tr ',' ' '); do echo "delete $(plural "$kind")/default"; done
+    ;;
   install)
     printf '%s\n' "get,create,patch configmaps/cattery-install $ours" "get,create,patch secrets/cattery-identity $ours"
     [ -n "$namespace_phase" ] || echo "create,patch namespaces/$ours"
@@ -1029,9 +1057,8 @@ make_key() {
 
 # The control plane has forgotten this cluster: another registration wants another key, in the place of exactly this one.
 replace_key() {
-  found=$(kube get secret cattery-identity -n $ours -o 'jsonpath={.metadata.resourceVersion}' 2>"$work/err") || broken 'The key cannot be replaced'
-  new_key | patch_of "{\"metadata\":{\"resourceVersion\":\"$found\"},\"data\":{\"token\":null,\"next.key\":null,\"managed-cluster.key\":" '}}' |
-    patch_secret $ours cattery-identity || grep -qi 'conflict\|modified' "$work/err" || broken 'The key cannot be replaced'
+  new_key | patch_of "{\"metadata\":{\"resourceVersion\":\"$identity_version\"},\"data\":{\"token\":null,\"next.key\":null,\"managed-cluster.key\":" '}}' |
+    patch_secret $ours cattery-identity || broken 'The key cannot be replaced'
   cluster_id=''
   remember clusterId '' clusterName ''
 }
@@ -1065,12 +1092,13 @@ register() {
   insist POST /v1/registrations "$token" "$body"
   if [ "$status" != 201 ]; then
     # Another run may have been first, with the same key, and has kept what it got.
-    (recall && known) >/dev/null 2>&1 3>&1 || refused "The registration as $name was refused"
-    recall && known
-    return 0
+    (recall && known) >/dev/null 2>&1 3>&1 4>&1 || refused "The registration as $name was refused"
+    if recall && known; then return 0; fi
+    broken 'What another run has registered cannot be read'
   fi
   cluster_id=$(field clusterId)
   stored_token=$(field clusterToken)
+  case $cluster_id:$stored_token in :* | *: | *:*[!A-Za-z0-9_-]* | *[!a-z0-9-]*:*) refused 'This is no answer to a registration' ;; esac
   # The token last: what has a token is registered, and nothing else is.
   remember clusterId "$cluster_id" clusterName "$name" step registration
   printf '%s' "$stored_token" | openssl base64 -A | patch_of '{"data":{"token":' '}}' | patch_secret $ours cattery-identity ||
@@ -1103,7 +1131,7 @@ fetch() {
 download() {
   url=$1
   shift
-  curl --silent --show-error --fail --retry 2 --connect-timeout 10 --max-time 300 --output "$work/${source##*/}" --write-out '%{redirect_url}' \
+  curl -q --globoff --proto =http,https --silent --show-error --fail --retry 2 --connect-timeout 10 --max-time 300 --output "$work/${source##*/}" --write-out '%{redirect_url}' \
     "$@" "$url" 2>"$work/curl" || {
     code=$?
     echo $code >"$work/code"
@@ -1213,6 +1241,8 @@ complete_calico() {
   done
   remember created "$created" calicoInstalled "${calico_installed:-no}" calicoVersion "$calico_version"
   for kind in $lacking; do
+    present=$(kube get "$(plural "$kind")" -o name 2>"$work/err") || broken "Whether there is a $kind cannot be read"
+    [ -z "$present" ] || continue # somebody's since the preflight, or of an earlier run
     printf '{"apiVersion":"operator.tigera.io/v1","kind":"%s","metadata":{"name":"default",%s}%s}' "$kind" "$label" \
       "$([ "$kind" != APIServer ] || printf ',"spec":{}')" | apply || broken "$kind default cannot be made"
   done
@@ -1319,9 +1349,8 @@ renew() {
     return 0
   else
     say 'Key: a new one, made here, kept in the cluster'
-    found=$(kube get secret cattery-identity -n $ours -o 'jsonpath={.metadata.resourceVersion}' 2>"$work/err") || broken 'The new key cannot be kept'
-    new_key | patch_of "{\"metadata\":{\"resourceVersion\":\"$found\"},\"data\":{\"next.key\":" '}}' | patch_secret $ours cattery-identity ||
-      grep -qi 'conflict\|modified' "$work/err" || broken 'The new key cannot be kept'
+    new_key | patch_of "{\"metadata\":{\"resourceVersion\":\"$identity_version\"},\"data\":{\"next.key\":" '}}' |
+      patch_secret $ours cattery-identity || broken 'The new key cannot be kept'
   fi ;;
   esac
   report key 'done'
@@ -1330,7 +1359,6 @@ renew() {
     retiring=$(kube get secret tigera-managed-cluster-connection -n $theirs -o 'jsonpath={.data.managed-cluster\.crt}' 2>"$work/err" |
       openssl base64 -d -A | openssl x509 -noout -fingerprint -sha256 2>/dev/null | sed 's/^.*=//' | tr -d ':' | tr 'A-F' 'a-f') || retiring=''
     [ ${#retiring} = 64 ] || die 1 CONNECTION_INCOMPLETE "Secret $theirs/tigera-managed-cluster-connection has no certificate." 'Run without --renew first.'
-    remember retiring "$retiring"
   fi
   request_for next.key
   prove
@@ -1339,6 +1367,9 @@ renew() {
   fingerprint=$(field fingerprint)
   certificate=$(field certificate | openssl base64 -A)
   [ -n "$fingerprint" ] && [ -n "$certificate" ] || refused 'The renewal gave no certificate'
+  # With another run ahead of this one, the certificate that is there is the new one already: it must not be retired.
+  [ "$retiring" != "$fingerprint" ] || die 1 ANOTHER_RUN 'Another run renews this certificate.' "Let it end. $again"
+  remember retiring "$retiring"
   done_with
   begin secret 'Certificate and key: into the operator'"'"'s Secret, both at once'
   kept_key next.key | patch_of "{\"data\":{\"managed-cluster.crt\":\"$certificate\",\"managed-cluster.key\":" '}}' |
@@ -1407,7 +1438,8 @@ uninstall() {
   }
   cluster_token=$stored_token
   begin connection 'Connection: removed'
-  found=$(kube get managementclusterconnections.operator.tigera.io tigera-secure -o 'jsonpath={.spec.managementClusterAddr}' 2>/dev/null) || found=''
+  found=$(kube get managementclusterconnections.operator.tigera.io tigera-secure --ignore-not-found -o 'jsonpath={.spec.managementClusterAddr}' 2>"$work/err") ||
+    case $(complaint) in *"doesn't have a resource type"*) ;; *) broken 'The connection cannot be read' ;; esac
   case $found in
   "$tunnel_address") remove managementclusterconnections.operator.tigera.io tigera-secure ;;
   ?*) say "    the connection to $found is not this control plane's: it stays" ;;
@@ -1430,7 +1462,8 @@ uninstall() {
   done
   say "What was granted to Guardian by ?access=, and namespace $ours: removed"
   remove clusterrole,clusterrolebinding --selector=app.kubernetes.io/managed-by=cattery
-  owner=$(kube get namespace $ours -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by}' 2>/dev/null) || owner=''
+  owner=$(kube get namespace $ours --ignore-not-found -o 'jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by}' 2>"$work/err") ||
+    broken "Namespace $ours cannot be read"
   if [ "$owner" = cattery ]; then
     remove namespace $ours
   else
@@ -1448,13 +1481,13 @@ remove() { # what kubectl delete wants
 # ------------------------------------------------------------------------------------------------------------------
 
 main() {
-  step=preflight ended='' work='' attempt='' sequence=0 patience=30 states='' ailing='' trouble='' cure='' gone=''
+  step=preflight ended='' work='' identity_version='' attempt='' sequence=0 patience=30 states='' ailing='' trouble='' cure='' gone=''
   cluster_token='' cluster_id='' stored_token='' kubernetes_version='' calico_version='' operator_version='' place=''
-  exec 3>&1
+  exec 3>&1 4>&2
   options "$@"
   [ "$until" != dry-run ] || exec 3>&2
   trap 'finish $?' EXIT
-  trap 'die 130 INTERRUPTED "Interrupted." "$again"' INT TERM HUP
+  trap 'die 130 INTERRUPTED "Interrupted." "$again"' INT TERM HUP PIPE
   preflight
   attempt=$(openssl rand -hex 8)
   case $action-$until in

@@ -43,7 +43,9 @@ export function welcome(state: StackState, { issuer, email, directory }: Surroun
     '  curl -s --cacert "$CA" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\',
     '    --data-binary @test/fixtures/scan-reports/trivy-alpine-310.json "$API/v1/scans?digest=sha256:451eee8bedcb2f029756dc3e9d73bab0e7943c1ac55cff3a4861c52a0fdd3e98"',
     '',
-    '  # connect a cluster of yours: docs/connect-a-cluster.md',
+    "  # connect a cluster of yours: the one of kubectl's current context (docs/connect-a-cluster.md)",
+    ...connectCommand,
+    ...(isLoopback(state.tunnelAddress) ? elsewhere(state.tunnelAddress) : []),
   );
   if (state.demoClusterId !== null) {
     lines.push(
@@ -55,6 +57,21 @@ export function welcome(state: StackState, { issuer, email, directory }: Surroun
   lines.push('', 'Ctrl-C stops everything.', '');
   return lines.join('\n');
 }
+
+/** A fresh token goes to the installer by the environment: arguments are there for everyone on the machine to see. */
+const connectCommand = [
+  '  curl -fsS --cacert "$CA" "$API/install.sh" | \\',
+  `    CATTERY_TOKEN=$(curl -fsS --cacert "$CA" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d '{}' \\`,
+  String.raw`      "$API/v1/registration-tokens" | sed 's/.*"token":"\([^"]*\)".*/\1/') sh -s -- --ca-file "$CA"`,
+];
+
+const elsewhere = (tunnelAddress: string): readonly string[] => [
+  `  # Its pods dial ${tunnelAddress}, which only this machine reaches. For clusters elsewhere, start with:`,
+  '  #   npm start -- --listen 0.0.0.0 --advertise HOST',
+];
+
+/** `host:port` */
+const isLoopback = (address: string): boolean => /^(?:127\.|localhost:|\[::1\])/.test(address);
 
 /** As a POSIX shell takes it for one word. */
 const shellWord = (text: string): string =>

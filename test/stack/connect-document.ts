@@ -1,4 +1,4 @@
-/** docs/connect-a-cluster.md, followed to the letter. */
+/** docs/connect-a-cluster.md, "By hand", followed to the letter; what it says of install.sh is followed in test/kube. */
 import { spawnSync } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,7 +8,8 @@ import * as z from 'zod';
 import { startAgent } from '../../local/demo-cluster/agent.ts';
 import { untilConnected } from './further-cluster.ts';
 import { startRecordingKubeApi } from './recording-kube-api.ts';
-import { root, run, type Stack } from './stack.ts';
+import { blocksUnder, withOwnValues } from './document-commands.ts';
+import { run, type Stack } from './stack.ts';
 
 const tools = ['curl', 'openssl', 'awk', 'sed'];
 const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0);
@@ -16,12 +17,16 @@ const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool
 /** Stands for kubectl: keeps the arguments of each call, the file that it applies and the patch that it reads. */
 const stubKubectl = `#!/bin/sh
 n=$(ls "$KUBECTL_CALLS" | wc -l | tr -d ' ')
+previous=
 for argument in "$@"; do
   printf '%s\\0' "$argument"
   if [ "$previous" = -f ]; then cp "$argument" "$KUBECTL_CALLS/../applied.yaml"; fi
   previous=$argument
 done > "$KUBECTL_CALLS/$n"
-if [ "$previous" = --patch-file=/dev/stdin ]; then cat > "$KUBECTL_CALLS/../patch.json"; fi
+case $previous in
+--patch-file=/dev/stdin) cat > "$KUBECTL_CALLS/../patch.json" ;;
+--from-file=token=/dev/stdin) cat > "$KUBECTL_CALLS/../token" ;;
+esac
 `;
 
 const kubernetesObject = z.looseObject({
@@ -30,20 +35,6 @@ const kubernetesObject = z.looseObject({
   data: z.record(z.string(), z.string()).optional(),
   spec: z.looseObject({ managementClusterAddr: z.string() }).optional(),
 });
-
-/** The first block of shell commands, with the reader's own values in the lines that hold them. */
-async function commands(values: { api: string; ca: string; name: string; token: string }): Promise<string> {
-  const text = await readFile(path.join(root, 'docs/connect-a-cluster.md'), 'utf8');
-  const block = /^```sh\n([\s\S]*?)^```$/m.exec(text)?.[1] ?? '';
-  const own = [
-    [/^API=\S+ CA=\S+ NAME=\S+$/m, `API=${values.api} CA=${values.ca} NAME=${values.name}`],
-    [/^TOKEN=.*$/m, `TOKEN=${values.token}`],
-  ] as const;
-  return own.reduce((script, [line, value]) => {
-    if (!line.test(script)) throw new Error(`The document has no line like ${String(line)}.`);
-    return script.replace(line, value);
-  }, block);
-}
 
 export function connectDocument(stack: () => Stack): void {
   if (missing.length > 0)
@@ -58,17 +49,21 @@ export function connectDocument(stack: () => Stack): void {
       await mkdir(bin);
       await writeFile(path.join(bin, 'kubectl'), stubKubectl);
       await chmod(path.join(bin, 'kubectl'), 0o755);
-      const script = await commands({
+      const [commands = '', lookedAt = ''] = await blocksUnder('By hand');
+      const script = withOwnValues(commands, {
         api: state.apiUrl,
         ca: state.caFile,
         name: 'prod-1',
         token: state.adminToken,
       });
-      const { code, stderr } = await run('sh', ['-euc', script], {
+      const { code, stdout, stderr } = await run('sh', ['-euc', `${script}\n${lookedAt}`], {
         cwd: directory,
         environment: { PATH: `${bin}:${process.env.PATH ?? ''}`, KUBECTL_CALLS: calls },
       });
-      expect({ code, stderr }).toMatchObject({ code: 0 });
+      expect({ code, stdout, stderr }).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('"clusterName":"prod-1"'),
+      });
 
       // What kubectl was asked to do, done: the manifest's objects, and the merge patch on the tunnel's secret.
       const applied = parseAllDocuments(await readFile(path.join(directory, 'applied.yaml'), 'utf8')).map(
@@ -84,6 +79,25 @@ export function connectDocument(stack: () => Stack): void {
         ...['-n', 'tigera-operator', 'patch', 'secret', 'tigera-managed-cluster-connection'],
         ...['--type=merge', '--patch-file=/dev/stdin'],
       ]);
+      // What install.sh finds there later.
+      const registered = z
+        .object({ clusterId: z.string(), clusterToken: z.string() })
+        .parse(JSON.parse(await readFile(path.join(directory, 'registered.json'), 'utf8')));
+      const { clusterId } = registered;
+      expect(asked.slice(2)).toEqual([
+        ['create', 'namespace', 'cattery-system'],
+        ['label', 'namespace', 'cattery-system', 'app.kubernetes.io/managed-by=cattery'],
+        [
+          ...['-n', 'cattery-system', 'create', 'configmap', 'cattery-install'],
+          ...[`--from-literal=apiUrl=${state.apiUrl}`, '--from-literal=clusterName=prod-1'],
+          `--from-literal=clusterId=${clusterId}`,
+        ],
+        [
+          ...['-n', 'cattery-system', 'create', 'secret', 'generic', 'cattery-identity'],
+          ...['--from-file=managed-cluster.key=cluster.key', '--from-file=token=/dev/stdin'],
+        ],
+      ]);
+      expect(await readFile(path.join(directory, 'token'), 'utf8')).toBe(registered.clusterToken);
       const patched = z
         .object({ data: z.record(z.string(), z.string()) })
         .parse(JSON.parse(await readFile(path.join(directory, 'patch.json'), 'utf8')));
@@ -104,9 +118,6 @@ export function connectDocument(stack: () => Stack): void {
         kubeApi,
       });
       try {
-        const { clusterId } = z
-          .object({ clusterId: z.string() })
-          .parse(JSON.parse(await readFile(path.join(directory, 'registered.json'), 'utf8')));
         await untilConnected(stack(), clusterId);
         expect((await stack().access.get(`/clusters/${clusterId}/api/v1/pods`)).status).toBe(200);
         expect(await agent.pushFlows([{ start_time: 1, end_time: 2 }])).toMatchObject({

@@ -186,8 +186,6 @@ const isPair = (certificate: string, key: string) =>
     }, 60_000);
 
     test('Ctrl-C ends it with 130, is reported, and leaves nothing here', async () => {
-      // Nobody plays the operator: it waits for Calico until it is interrupted.
-      bench.cluster.react = () => undefined;
       bench.cluster.remove('installation', 'default');
       bench.cluster.remove('deployment', 'tigera-operator', 'tigera-operator');
       for (const part of ['calico', 'apiserver', 'goldmane', 'whisker'])
@@ -195,14 +193,14 @@ const isPair = (certificate: string, key: string) =>
       bench.plane.reports.length = 0;
       const { code, stderr } = await bench.run(
         ['--ca-file', bench.plane.caFile, '--yes', '--token', bench.plane.token, '--name', 'shop'],
-        { interruptAt: 'network, API server, Goldmane, Whisker' },
+        { interruptDuring: 'rollout' },
       );
       expect({ code, stderr }).toEqual({
         code: 130,
         stderr: expect.stringMatching(/Interrupted\..*\n.*Run the same command again/),
       });
       expect(bench.plane.reports.at(-1)).toMatchObject({
-        ...{ operation: 'install', step: 'calico', state: 'failed', reason: 'INTERRUPTED' },
+        ...{ operation: 'install', step: 'operator', state: 'failed', reason: 'INTERRUPTED' },
         hint: expect.stringContaining('Run the same command again'),
       });
     }, 60_000);

@@ -34,8 +34,8 @@ type RunOptions = {
   readonly way?: 'file' | 'pipe';
   /** Instead of the script as served. */
   readonly script?: string;
-  /** Ctrl-C once it prints this. */
-  readonly interruptAt?: string;
+  /** Ctrl-C while this verb of kubectl is at work. */
+  readonly interruptDuring?: string;
   /** Gives it a terminal on which somebody types this; what it prints is then all in `stdout`. */
   readonly typed?: string;
 };
@@ -49,6 +49,7 @@ export class Workbench {
   readonly #kubectl: Socket;
   readonly #answered: number[] = [];
   #running: ChildProcess | undefined;
+  #interruptDuring: string | undefined;
 
   private constructor(plane: ControlPlane, shell: Shell, home: string, kubectl: Socket) {
     [this.plane, this.shell, this.#home, this.#kubectl] = [plane, shell, home, kubectl];
@@ -88,6 +89,11 @@ export class Workbench {
   #answer(call: string): void {
     const given = readFileSync(`${call}.arguments`, 'utf8').split('\0').slice(0, -1);
     const input = existsSync(`${call}.input`) ? readFileSync(`${call}.input`, 'utf8') : '';
+    const pid = this.#running?.pid;
+    if (this.#interruptDuring !== undefined && given.includes(this.#interruptDuring) && pid !== undefined) {
+      process.kill(-pid, 'SIGINT');
+      return;
+    }
     // Process IDs come again.
     rmSync(`${call}.input`, { force: true });
     const { code, stdout, stderr } = this.cluster.kubectl(given, input);
@@ -149,7 +155,7 @@ export class Workbench {
   /** Runs the script to its end, without a terminal. */
   async run(
     given: readonly string[],
-    { environment = {}, way = 'file', script, interruptAt, typed }: RunOptions = {},
+    { environment = {}, way = 'file', script, interruptDuring, typed }: RunOptions = {},
   ): Promise<Outcome> {
     const text = script ?? (await this.plane.script());
     const file = path.join(this.#home, 'install.sh');
@@ -170,20 +176,9 @@ export class Workbench {
       },
     });
     this.#running = child;
+    this.#interruptDuring = interruptDuring;
     let [stdout, stderr] = ['', ''];
-    let interrupted = false;
-    child.stdout.setEncoding('utf8').on('data', (part: string) => {
-      stdout += part;
-      if (
-        interruptAt === undefined ||
-        interrupted ||
-        !stdout.includes(interruptAt) ||
-        child.pid === undefined
-      )
-        return;
-      interrupted = true;
-      process.kill(-child.pid, 'SIGINT');
-    });
+    child.stdout.setEncoding('utf8').on('data', (part: string) => (stdout += part));
     child.stderr.setEncoding('utf8').on('data', (part: string) => (stderr += part));
     child.stdin.on('error', () => undefined);
     child.stdin.end(typed ?? (way === 'pipe' ? text : undefined));
