@@ -5,8 +5,8 @@ import {
   type ApiKeyView,
 } from '../core/credential/api-key-schema.ts';
 import type { ApiClient } from './api-client.ts';
-import { Failure } from './failure.ts';
 import { span, table } from './table.ts';
+import { secondsOf } from './time-span.ts';
 
 type NewKey = { readonly name: string; readonly scopes?: readonly string[]; readonly ttl?: string };
 
@@ -14,7 +14,7 @@ export const createApiKey = (api: ApiClient, { name, scopes, ttl }: NewKey): Pro
   api.post(apiKeyIssued, '/v1/api-keys', {
     name,
     ...(scopes === undefined ? {} : { scopes }),
-    ...(ttl === undefined ? {} : { ttlSeconds: seconds(ttl) }),
+    ...(ttl === undefined ? {} : { ttlSeconds: secondsOf(ttl) }),
   });
 
 /** The tenant's keys, latest first. */
@@ -42,14 +42,3 @@ export const apiKeyTable = (keys: readonly ApiKeyView[], now: number): string =>
 
 export const deleteApiKey = (api: ApiClient, keyId: string): Promise<void> =>
   api.delete(`/v1/api-keys/${encodeURIComponent(keyId)}`);
-
-const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-
-/** `90d`, `12h`, `30m`, `600s`. */
-function seconds(text: string): number {
-  const [, count, unit] = /^(\d{1,8})([smhd])$/.exec(text) ?? [];
-  const size = unit === undefined ? undefined : unitSeconds[unit];
-  if (size === undefined)
-    throw new Failure('usage', `${text} is no span of time: write 90d, 12h, 30m or 600s.`);
-  return Number(count) * size;
-}

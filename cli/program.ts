@@ -7,6 +7,7 @@ import type { DeploymentOptions } from './deployment.ts';
 import { exitCodes, Failure, printable } from './failure.ts';
 import { type KubeconfigOptions, writeKubeconfig } from './kubeconfig/write-kubeconfig.ts';
 import { followProgress, progressText, showProgress } from './progress.ts';
+import { createRegistrationToken } from './registration-tokens.ts';
 import { login, type LoginOptions, logout } from './sign-in/login.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -181,6 +182,36 @@ Examples:
     .action(async (_, command: Command) =>
       json(await execCredential(surroundings, command.optsWithGlobals<DeploymentOptions>())),
     );
+
+  cattery
+    .command('registration-token')
+    .description('tokens with which clusters register')
+    .command('create')
+    .description('make a token that registers one cluster, once, and print it')
+    .argument('[cluster]', 'the name that the cluster must take: 1 to 63 of a-z 0-9 . -')
+    .option('--ttl <span>', 'how long it may be used: 30m, 12h; a day at most (default: 1h)')
+    .addOption(format())
+    .addHelpText(
+      'after',
+      `
+Example, with kubectl at the cluster (docs/connect-a-cluster.md):
+  export CATTERY_TOKEN=$(cattery registration-token create shop)
+  curl -fsSL https://api.example.com/install.sh | sh -s -- --name shop`,
+    )
+    .action(async (clusterName: string | undefined, _, command: Command) => {
+      const { ttl, ...options } = command.optsWithGlobals<Formatted & { ttl?: string }>();
+      const { api } = await openApi(surroundings, options);
+      const issued = await createRegistrationToken(api, {
+        ...(clusterName === undefined ? {} : { clusterName }),
+        ...(ttl === undefined ? {} : { ttl }),
+      });
+      if (options.format === 'json') json(issued);
+      else {
+        const { tokenId, expiresAt } = issued;
+        err(printable(`Token ${tokenId}, until ${expiresAt}. It is not shown again:`) + '\n');
+        out(`${issued.token}\n`);
+      }
+    });
 
   const apiKey = cattery.command('api-key').description('API keys of your tenant, for CI and other programs');
   apiKey

@@ -102,6 +102,10 @@ export async function fakeDeployment({ idTokenSeconds = 3_600 } = {}): Promise<F
       const next = at + 1 < deployment.clusters.length ? { nextCursor: String(at + 1) } : {};
       return { body: { items: deployment.clusters.slice(at, at + 1), ...next } };
     }
+    if (url.pathname === '/v1/registration-tokens' && request.method === 'POST') {
+      const expiresAt = '2026-11-23T09:00:00.000Z';
+      return { status: 201, body: { tokenId: 't'.repeat(16), token: 'crt_shown-once', expiresAt } };
+    }
     const keyOf = { keyId: 'k'.repeat(16), scopes: ['scans:write'], expiresAt: '2027-02-21T08:00:00.000Z' };
     if (url.pathname === '/v1/api-keys' && request.method === 'POST') {
       return { status: 201, body: { ...keyOf, key: 'cak_shown-once' } };

@@ -78,6 +78,21 @@ describe('cattery api-key', () => {
   });
 });
 
+describe('cattery registration-token create', () => {
+  test('prints the token alone to standard output, what it is to the other; a name binds it', async () => {
+    const { out, err } = await laptop.ok('registration-token', 'create', 'shop', '--ttl', '30m');
+    expect(out).toBe('crt_shown-once\n');
+    expect(err).toBe(`Token ${'t'.repeat(16)}, until 2026-11-23T09:00:00.000Z. It is not shown again:\n`);
+    expect(deployment.requests.at(-1)).toEqual({
+      line: 'POST /v1/registration-tokens',
+      body: '{"clusterName":"shop","ttlSeconds":1800}',
+    });
+    const asJson = await laptop.ok('registration-token', 'create', '-o', 'json');
+    expect(JSON.parse(asJson.out)).toMatchObject({ token: 'crt_shown-once' });
+    expect(deployment.requests.at(-1)?.body).toBe('{}');
+  });
+});
+
 describe('cattery whoami', () => {
   test('tells principal, tenant, scopes and API', async () => {
     expect((await laptop.ok('whoami')).out).toContain('principal: api-key:fake\n');
