@@ -8,6 +8,7 @@ import {
 
 /** How many findings a reason shows at most, and so how many an image's item keeps. */
 export const maxShown = 50;
+const maxSuppressedShown = 20;
 
 /** Most bytes that the findings take in an image's item (DynamoDB: 400 KB an item). */
 const maxBytes = 200 * 1024;
@@ -23,6 +24,8 @@ export type Evidence = {
   readonly tenths: Readonly<Record<string, number>>;
   /** The worst findings first, at most 50. */
   readonly worst: readonly Finding[];
+  /** What does not count: how many, and the worst of them first, at most 20. */
+  readonly suppressed: { readonly total: number; readonly worst: readonly Finding[] };
 };
 
 /** Lower ends of the bands that CVSS v3.1 §5 gives to the severities' names, in tenths. */
@@ -43,13 +46,24 @@ export const decisiveTenths = ({ score, severity }: Finding): number =>
   score === undefined ? bandOf[severity] : Math.round(score * 10);
 
 export function evidenceOf(findings: readonly Finding[]): Evidence {
+  const [counted, suppressed] = [findings.filter(counts), findings.filter((each) => !counts(each))];
   const tenths: Record<string, number> = {};
-  for (const each of findings) {
+  for (const each of counted) {
     const key = String(decisiveTenths(each));
     tenths[key] = (tenths[key] ?? 0) + 1;
   }
-  return { tenths, worst: [...findings].sort(worstFirst).slice(0, maxShown) };
+  return {
+    tenths,
+    worst: worstOf(counted, maxShown),
+    suppressed: { total: suppressed.length, worst: worstOf(suppressed, maxSuppressedShown) },
+  };
 }
+
+/** Somebody has decided before us that it does not. */
+const counts = ({ suppressed }: Finding): boolean => suppressed === undefined;
+
+const worstOf = (findings: readonly Finding[], shown: number): Finding[] =>
+  [...findings].sort(worstFirst).slice(0, shown);
 
 /** By score, then by severity, then by name, so that the same findings in another order give the same list. */
 function worstFirst(a: Finding, b: Finding): number {
@@ -63,19 +77,25 @@ function worstFirst(a: Finding, b: Finding): number {
   );
 }
 
+/** Of what counts. */
 export function countBySeverity(findings: readonly Finding[]): SeverityCounts {
-  const counts: SeverityCounts = { critical: 0, high: 0, medium: 0, low: 0, negligible: 0, unknown: 0 };
-  for (const { severity } of findings) counts[severity] += 1;
-  return counts;
+  const found: SeverityCounts = { critical: 0, high: 0, medium: 0, low: 0, negligible: 0, unknown: 0 };
+  for (const each of findings) if (counts(each)) found[each.severity] += 1;
+  return found;
 }
 
 /** As the item keeps it: gzip of JSON. Findings with absurdly long names are dropped from the end until it fits. */
-export function encodeEvidence(evidence: Evidence): Uint8Array {
-  for (let { worst } = evidence; ; worst = worst.slice(0, Math.floor(worst.length / 2))) {
-    const bytes = gzipSync(JSON.stringify({ tenths: evidence.tenths, worst }));
-    if (bytes.length <= maxBytes || worst.length === 0) return bytes;
+export function encodeEvidence({ tenths, ...shown }: Evidence): Uint8Array {
+  let { worst, suppressed } = shown;
+  for (;;) {
+    const bytes = gzipSync(JSON.stringify({ tenths, worst, suppressed }));
+    if (bytes.length <= maxBytes || worst.length + suppressed.worst.length === 0) return bytes;
+    worst = firstHalf(worst);
+    suppressed = { ...suppressed, worst: firstHalf(suppressed.worst) };
   }
 }
+
+const firstHalf = (findings: readonly Finding[]) => findings.slice(0, Math.floor(findings.length / 2));
 
 export const decodeEvidence = (bytes: Uint8Array): Evidence =>
   JSON.parse(gunzipSync(bytes).toString('utf8')) as Evidence;

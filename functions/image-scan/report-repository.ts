@@ -13,10 +13,13 @@ export class ReportRepository {
     this.#bucket = scanBucket;
   }
 
-  /** Stores a report under its own content's name, so that a retry writes the same again. Gives its key. Costs one PUT. */
+  /**
+   * Stores a report under its own content's name, so that a retry writes the same again; one about several images,
+   * which has no digest, under `several`. Gives its key. Costs one PUT.
+   */
   async keep(
     tenantId: string,
-    { digest, sha256, report }: { digest: string; sha256: string; report: Uint8Array },
+    { digest = 'several', sha256, report }: { digest?: string; sha256: string; report: Uint8Array },
   ): Promise<string> {
     const key = `${tenantPrefix(tenantId)}scans/${digest}/${sha256}.json.gz`;
     await this.#access(tenantId).s3.send(

@@ -17,7 +17,8 @@ export function handlers(deps: Dependencies): RouteHandlers<'image-scan'> {
         digest: query.digest,
       });
       // Relative to …/v1/scans: the base URL may hold a stage's path that this function does not know.
-      return { body: result, headers: { Location: `images/${result.digest}` } };
+      const path = 'items' in result ? 'images' : `images/${result.digest}`;
+      return { body: result, headers: { Location: path } };
     },
     'GET /v1/images': async ({ caller, query }) => ({
       body: await listImages(deps, caller.tenantId, query),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { accessRules } from './access-rules.ts';
+import { certificateRenewal } from './certificate-renewal.ts';
 import { clustersApi } from './clusters-api.ts';
 import { commandLine } from './command-line.ts';
 import { connectDocument } from './connect-document.ts';
@@ -14,6 +15,9 @@ import { registerCluster } from './further-cluster.ts';
 import type { OpenWatch } from './https-client.ts';
 import { furtherClusters } from './further-clusters.ts';
 import { kubectl } from './kubectl.ts';
+import { changedManifests, withChangedManifests, withoutManifests } from './manifests.ts';
+import { progressOfClusters } from './progress.ts';
+import { publicAssets } from './public-assets.ts';
 import { registrationRace } from './registration-race.ts';
 import { alpineDigest, pushAlpine, scan } from './scan.ts';
 import { type Stack, StackProcess, startStack } from './stack.ts';
@@ -123,6 +127,21 @@ describe('npm start', () => {
       expect(refused.output).toContain('CATTERY_ACCESS_PORT');
     });
 
+    test('a start with manifests from where there are none ends with 1, and words that name the option', async () => {
+      const astray = new StackProcess({
+        data: path.join(home, 'astray'),
+        arguments: ['--manifests', path.join(home, 'nowhere')],
+      });
+      try {
+        expect(await astray.exit()).toBe(1);
+        expect(astray.output).toContain(
+          `--manifests ${path.join(home, 'nowhere')}: there is no such directory.`,
+        );
+      } finally {
+        await astray.destroy();
+      }
+    });
+
     test('a second start on the same data is refused, and does the first no harm', async () => {
       const second = new StackProcess({ data });
       try {
@@ -137,12 +156,16 @@ describe('npm start', () => {
     });
   });
 
+  withoutManifests(stack);
+  publicAssets(stack);
   clustersApi(stack);
   kubectl(stack);
   commandLine(stack);
   scan(stack);
   connectDocument(stack);
   furtherClusters(stack);
+  certificateRenewal(stack);
+  progressOfClusters(stack);
   credentials(stack);
   accessRules(stack);
   tenantIsolation(stack);
@@ -168,7 +191,8 @@ describe('npm start', () => {
       const { apiUrl, accessUrl, tunnelAddress } = first.state;
       open = (await Promise.all([apiUrl, accessUrl, `https://${tunnelAddress}`].map(isOpen))).filter(Boolean);
       first.disconnect();
-      running = await startStack({ data });
+      const manifests = await changedManifests(path.join(home, 'manifests'));
+      running = await startStack({ data, arguments: ['--manifests', manifests] });
     }, 2 * startMs);
     let stateWasLeft: boolean;
     let open: boolean[];
@@ -191,6 +215,8 @@ describe('npm start', () => {
       expect((await api.get(`/v1/images/${alpineDigest}`)).json).toMatchObject({ verdict: 'warn' });
       expect((await api.get(`/v1/clusters/${clusterId}`)).json).toMatchObject({ state: 'pending' });
     });
+
+    withChangedManifests(stack);
   });
 });
 

@@ -23,6 +23,7 @@ const collections: Readonly<Record<TenantCollection, true>> = {
   TENANT: true,
   CLUSTERS: true,
   ACCESS_RULES: true,
+  PROGRESS: true,
   CLUSTER_NAMES: true,
   REGISTRATIONS: true,
   REGISTRATION_TOKENS: true,

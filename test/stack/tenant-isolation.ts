@@ -1,4 +1,5 @@
 /** Two tenants, on every route of the API and on the access host: what is another's does not exist. */
+import { createHash, X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as z from 'zod';
 import { type Route, type RouteKey, routeTable } from '../../core/api/route-table.ts';
@@ -13,14 +14,22 @@ import { eventually } from './poll.ts';
 import { alpineDigest, pushAlpine } from './scan.ts';
 import type { Stack } from './stack.ts';
 
-type Where = 'nobody’s data' | 'a path parameter' | 'a list' | 'one thing per tenant' | 'a write';
+type Where =
+  'nobody’s data' | 'a path parameter' | 'its own cluster' | 'a list' | 'one thing per tenant' | 'a write';
 
 /** Where each route could show or touch another tenant's data: a new route does not compile until it has its place here. */
 const where: Readonly<Record<RouteKey, Where>> = {
   'GET /healthz': 'nobody’s data',
   'GET /openapi.json': 'nobody’s data',
   'GET /v1/sign-in': 'nobody’s data',
+  'GET /install.sh': 'nobody’s data',
+  'GET /install.sh.sha256': 'nobody’s data',
   'GET /v1/releases': 'nobody’s data',
+  'GET /v1/releases/{version}': 'nobody’s data',
+  'GET /v1/releases/{version}/manifests/{name}': 'nobody’s data',
+  'GET /v1/releases/{version}/images': 'nobody’s data',
+  'GET /v1/install/installation-patch': 'nobody’s data',
+  'GET /v1/install/gitops.yaml': 'nobody’s data',
   'GET /v1/clusters/{clusterId}/manifest': 'a path parameter',
   'GET /v1/clusters/{clusterId}/kubeconfig': 'a path parameter',
   'GET /v1/me': 'one thing per tenant',
@@ -35,6 +44,10 @@ const where: Readonly<Record<RouteKey, Where>> = {
   'GET /v1/clusters/{clusterId}': 'a path parameter',
   'PATCH /v1/clusters/{clusterId}': 'a path parameter',
   'DELETE /v1/clusters/{clusterId}': 'a path parameter',
+  'POST /v1/clusters/{clusterId}/certificates': 'its own cluster',
+  'DELETE /v1/clusters/{clusterId}/certificates/{fingerprint}': 'its own cluster',
+  'POST /v1/clusters/{clusterId}/progress': 'its own cluster',
+  'GET /v1/clusters/{clusterId}/progress': 'a path parameter',
   'POST /v1/access-rules': 'a write',
   'GET /v1/access-rules': 'a list',
   'GET /v1/access-rules/{ruleId}': 'a path parameter',
@@ -141,9 +154,11 @@ export function tenantIsolation(stack: () => Stack): void {
       });
 
     test('every route with a path parameter is among those tried, and no other', () => {
-      const parameterised = Object.keys(routeTable).filter((key) => key.includes('{'));
-      expect(routesWith('a path parameter').sort()).toEqual(parameterised.sort());
-      const open = Object.entries<Route>(routeTable).filter(([, { scopes }]) => scopes === 'public');
+      const routes = Object.entries<Route>(routeTable);
+      const open = routes.filter(([, { scopes }]) => scopes === 'public');
+      const parameterised = routes.filter((each) => each[0].includes('{') && !open.includes(each));
+      const tried = [...routesWith('a path parameter'), ...routesWith('its own cluster')];
+      expect(tried.sort()).toEqual(parameterised.map(([key]) => key).sort());
       expect(routesWith('nobody’s data').sort()).toEqual(open.map(([key]) => key).sort());
     });
 
@@ -171,6 +186,55 @@ export function tenantIsolation(stack: () => Stack): void {
         expect((await api.get('/v1/access-rules?limit=200')).text).toContain(ofA?.ruleId);
       },
     );
+
+    test('a cluster’s own token reaches that cluster only, on every route that takes it: all others are the same 404', async () => {
+      const own = await registerCluster(stack(), 'own-token', b?.adminToken);
+      const sibling = await registerCluster(stack(), 'own-token-sibling', b?.adminToken);
+      const fingerprint = createHash('sha256').update(new X509Certificate(own.certificate).raw).digest('hex');
+      const report = { operation: 'renew', attempt: 'isolation', sequence: 0, step: 'key', state: 'done' };
+      // What it is answered for itself; the last one ends it.
+      const rows: Readonly<Partial<Record<RouteKey, { body?: unknown; status: number; code?: string }>>> = {
+        'GET /v1/clusters/{clusterId}': { status: 200 },
+        'GET /v1/clusters/{clusterId}/manifest': { status: 200 },
+        'POST /v1/clusters/{clusterId}/progress': { body: report, status: 200 },
+        'GET /v1/clusters/{clusterId}/progress': { status: 200 },
+        'POST /v1/clusters/{clusterId}/certificates': {
+          body: { csr: 'none', proof: 'none' },
+          status: 403,
+          code: 'PROOF_INVALID',
+        },
+        'DELETE /v1/clusters/{clusterId}/certificates/{fingerprint}': {
+          status: 409,
+          code: 'CERTIFICATE_IN_USE',
+        },
+        'DELETE /v1/clusters/{clusterId}': { status: 204 },
+      };
+      const takeIt = Object.entries<Route>(routeTable).filter(
+        ([, { scopes }]) => Array.isArray(scopes) && scopes.includes('cluster:report'),
+      );
+      expect(Object.keys(rows).sort()).toEqual(takeIt.map(([key]) => key).sort());
+      expect(takeIt.map(([key]) => key)).toEqual(expect.arrayContaining(routesWith('its own cluster')));
+      const { api } = stack();
+      for (const [key, { body, status, code }] of Object.entries(rows)) {
+        const [method = '', template = ''] = key.split(' ');
+        const ask = (clusterId: string) =>
+          api.send(method, path(template, { ...guessed, clusterId, fingerprint } as Things), {
+            token: own.clusterToken,
+            ...(body === undefined ? {} : { body }),
+          });
+        const others = [sibling, ofA, guessed, goneOfB, malformed].map((each) => each?.clusterId ?? '');
+        for (const answer of await Promise.all(others.map(ask)))
+          expect([key, withoutRequestId(answer)]).toEqual([key, notThere]);
+        const itself = await ask(own.clusterId);
+        const told = itself.json as { code?: string } | undefined;
+        expect([key, itself.status, told?.code]).toEqual([key, status, code]);
+      }
+      const token = b?.adminToken ?? '';
+      expect((await api.get(`/v1/clusters/${sibling.clusterId}`, { token })).status).toBe(200);
+      expect((await api.get(`/v1/clusters/${sibling.clusterId}/progress`, { token })).json).toMatchObject({
+        state: 'none',
+      });
+    });
 
     test.each([
       ['GET /v1/clusters', 'clusterId'],

@@ -106,6 +106,36 @@ describe('image-scan', () => {
       expect(gunzipSync((await Body?.transformToByteArray()) ?? '')).toEqual(bytes);
     });
 
+    test('stores each image of a report about several by itself, and the report once', async () => {
+      const { tenantId, post, image, list, objects } = tenant();
+      const digests = ['d', 'e'].map(digestOf);
+      const posted = await post(
+        JSON.stringify({
+          ClusterName: 'kind',
+          Resources: digests.map((each) => ({
+            Kind: 'Pod',
+            Name: 'web',
+            Metadata: [{ RepoTags: ['web:1'], RepoDigests: [`web@${each}`] }],
+            Results: [
+              { Target: 'web:1 (debian 12.1)', Class: 'os-pkgs', Vulnerabilities: [scored('CVE-1', 9)] },
+            ],
+          })),
+        }),
+        {},
+      );
+      expect([posted.status, posted.headers.Location]).toEqual([201, 'images']);
+      expect(posted.json()).toMatchObject({ items: digests.map((each) => ({ digest: each })), skipped: [] });
+      expect((await list()).json().items).toHaveLength(2);
+      expect(view(await image(digests[1]))).toMatchObject({
+        image: 'web:1',
+        aliases: { references: ['web:1'], digests: [digests[1]] },
+        verdict: 'fail',
+      });
+      expect(await objects()).toEqual([
+        expect.stringMatching(new RegExp(`^tenant/${tenantId}/scans/several/[0-9a-f]{64}\\.json\\.gz$`)),
+      ]);
+    });
+
     test('takes a gzip body that no gateway decompressed', async () => {
       const { post } = tenant();
       const answer = await post(
@@ -239,6 +269,77 @@ describe('image-scan', () => {
       const shown = await image();
       expect((await post(trivyReport([]))).status).toBe(201);
       expect((await image()).text).toBe(shown.text);
+    });
+  });
+
+  describe('an image that several scanners have looked at', () => {
+    const grype = (scores: readonly number[], timestamp: string) =>
+      JSON.stringify({
+        matches: scores.map((baseScore, at) => ({
+          vulnerability: {
+            id: `CVE-G-${at}`,
+            severity: 'High',
+            cvss: [{ version: '3.1', metrics: { baseScore } }],
+          },
+          artifact: { name: 'a', version: '1', locations: [{ path: '/a' }] },
+        })),
+        source: { type: 'image', target: { userInput: 'registry.example/shop/web:2' } },
+        descriptor: { name: 'grype', version: '0.96.0', timestamp },
+      });
+    const [first, later] = ['2026-11-01T00:00:00Z', '2026-11-02T00:00:00Z'];
+
+    test('has the verdict of the one that judges it worst, and shows the results of all', async () => {
+      const { post, image } = tenant();
+      await post(trivyReport([scored('CVE-T', 9.5)], { CreatedAt: first }));
+      // A later scan by another scanner, which finds nothing, does not clear it.
+      expect((await post(grype([], later))).json()).toMatchObject({ verdict: 'pass' });
+      expect(view(await image())).toMatchObject({
+        verdict: 'fail',
+        scanner: 'trivy 0.72.0',
+        scannedAt: '2026-11-01T00:00:00.000Z',
+        aliases: { references: ['registry.example/shop/web:2', 'registry.example/shop/web:1'] },
+        scans: [
+          { scanner: 'trivy 0.72.0', verdict: 'fail', counts: { high: 1 } },
+          { scanner: 'grype 0.96.0', verdict: 'pass', scannedAt: '2026-11-02T00:00:00.000Z' },
+        ],
+      });
+      // The next version of the same scanner replaces its result.
+      await post(trivyReport([], { CreatedAt: later, Trivy: { Version: '0.73.0' } }));
+      expect(view(await image())).toMatchObject({
+        verdict: 'pass',
+        scans: [{ verdict: 'pass' }, { verdict: 'pass' }],
+      });
+      await post(grype([9.9], first));
+      expect(view(await image()).verdict).toBe('pass');
+    });
+
+    test('is listed once, whatever the size of a page', async () => {
+      const { post, list } = tenant();
+      const digests = ['1', '2', '3', '4'].map(digestOf);
+      for (const each of digests) {
+        await post(trivyReport([scored('CVE-T', each === digests[2] ? 9.5 : 1)]), { digest: each });
+        await post(grype([5], first), { digest: each });
+      }
+      for (const limit of ['1', '2', '3', '4', '100']) {
+        const seen: ImageView[] = [];
+        let cursor: string | undefined;
+        do {
+          const page = (await list({ limit, ...(cursor ? { cursor } : {}) })).json() as {
+            items: ImageView[];
+            nextCursor?: string;
+          };
+          expect(page.items.length).toBeLessThanOrEqual(Number(limit));
+          seen.push(...page.items);
+          cursor = page.nextCursor;
+        } while (cursor);
+        expect(seen.map((each) => each.digest)).toEqual(digests);
+        expect(seen.map((each) => each.scans.length)).toEqual([2, 2, 2, 2]);
+      }
+      expect((await list({ verdict: 'fail' })).json().items).toMatchObject([{ digest: digests[2] }]);
+      expect((await list({ verdict: 'warn', limit: '2' })).json().items).toMatchObject([
+        { digest: digests[0] },
+        { digest: digests[1] },
+      ]);
     });
   });
 
@@ -378,7 +479,8 @@ describe('image-scan', () => {
   test('costs what its docstrings say', async () => {
     const { post, image, list, policy, setPolicy } = tenant();
     const units = (work: () => Promise<unknown>) => engine.units(work);
-    expect(await units(() => post(trivyFixture('ubuntu-1804')))).toEqual({ read: 1, write: 1 });
+    // Five findings with the scores of all sources, and the image's other names: 1–2 KB.
+    expect(await units(() => post(trivyFixture('ubuntu-1804')))).toEqual({ read: 1, write: 2 });
     expect(await units(() => image())).toEqual({ read: 2, write: 0 });
     expect(await units(() => list())).toEqual({ read: 1.5, write: 0 });
     expect(await units(() => policy())).toEqual({ read: 1, write: 0 });

@@ -1,15 +1,23 @@
 import { describe, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import type { Finding } from '../../../core/image/image-schema.ts';
-import { decodeEvidence, encodeEvidence, evidenceOf } from '../../../functions/image-scan/evidence.ts';
+import {
+  countBySeverity,
+  decodeEvidence,
+  encodeEvidence,
+  evidenceOf,
+} from '../../../functions/image-scan/evidence.ts';
 import { judge } from '../../../functions/image-scan/verdict.ts';
 
 const finding = (score: number | undefined, extra: Partial<Finding> = {}): Finding => ({
   vulnerability: `CVE-${score ?? 'none'}`,
+  aliases: [],
   package: 'p',
   version: '1',
   location: 'debian',
   severity: 'high',
+  cvss: [],
+  fix: { state: 'unknown', versions: [] },
   ...(score === undefined ? {} : { score }),
   ...extra,
 });
@@ -60,6 +68,19 @@ describe('a verdict', () => {
     expect(judged([finding(undefined, { severity: 'unknown' })]).verdict).toBe('pass');
   });
 
+  test('does not count what is suppressed, and shows it apart, the worst 20 first', () => {
+    const suppressed = { status: 'not_affected' as const };
+    const findings = [
+      finding(5),
+      ...Array.from({ length: 30 }, (_, at) => finding(9 + (at % 10) / 10, { suppressed })),
+    ];
+    expect(judged(findings)).toMatchObject({ verdict: 'warn', reasons: [{ total: 1 }] });
+    const { tenths, suppressed: shown } = decodeEvidence(encodeEvidence(evidenceOf(findings)));
+    expect(tenths).toEqual({ 50: 1 });
+    expect([shown.total, shown.worst.length, shown.worst[0]?.score]).toEqual([30, 20, 9.9]);
+    expect(countBySeverity(findings)).toMatchObject({ high: 1 });
+  });
+
   test('does not depend on the order of the findings', () => {
     const some = ['b', 'a', 'c'].map((vulnerability) => finding(9, { vulnerability }));
     expect(judged(some)).toEqual(judged([...some].reverse()));
@@ -67,7 +88,9 @@ describe('a verdict', () => {
 
   test('stays small enough for an item when names are absurdly long and cannot be compressed', () => {
     const long = () => randomBytes(6_000).toString('base64');
-    const evidence = evidenceOf(Array.from({ length: 60 }, () => finding(9.5, { location: long() })));
+    const many = (extra: Partial<Finding>) =>
+      Array.from({ length: 60 }, () => finding(9.5, { location: long(), ...extra }));
+    const evidence = evidenceOf([...many({}), ...many({ suppressed: { status: 'ignored' } })]);
     expect(encodeEvidence(evidence).length).toBeLessThan(210 * 1024);
     expect(judged([...evidence.worst]).reasons[0]?.total).toBe(50);
   });
