@@ -194,11 +194,9 @@ data: { value: "${value}" }
         over.abort();
         await asking;
         expect(said(run)).toMatchObject({ code: 0 });
-        // Who asks one after the other has one request under way when Guardian's pod goes; all others wait for the next.
+        // What was under way when Guardian's pod went is asked of the next, as it only reads; all others wait for that.
         expect(site.operator.lives.length).toBe(lives + 1);
-        const lost = statuses.filter((status) => status !== 200);
-        expect(lost.length).toBeLessThanOrEqual(1);
-        expect(lost.filter((status) => status !== 502)).toEqual([]);
+        expect(statuses.filter((status) => status !== 200)).toEqual([]);
         expect(statuses.length).toBeGreaterThan(3);
         const renewed = await site.cluster(name);
         expect(renewed.clusterId).toBe(old.clusterId);

@@ -103,12 +103,11 @@ export function certificateRenewal(stack: () => Stack): void {
       });
 
       expect((await shown()).connected).toBe(fingerprint);
-      // One request may have been under way in the old tunnel when the new one took its place.
+      // Those too that were under way in the old tunnel when the new one took its place: they only read.
       const failed = answers.flatMap(({ status, json }) =>
         status === 200 ? [] : [`${status} ${(json as { code?: string } | undefined)?.code}`],
       );
-      expect(failed.slice(1)).toEqual([]);
-      expect(['502 BAD_GATEWAY', undefined]).toContain(failed[0]);
+      expect(failed).toEqual([]);
     }, 60_000);
 
     test('is not let in with the old one any more, which proves nothing any more either', async () => {

@@ -7,7 +7,7 @@ import type { Router } from '../directory/router.ts';
 import type { Admission, TenantUsage } from '../limits/tenant-usage.ts';
 import type { Authentication } from './authentication.ts';
 import type { Authorisation } from './authorisation.ts';
-import { RefusedStream } from './cluster-answer.ts';
+import { RefusedStream, Unanswered } from './cluster-answer.ts';
 import type { ClusterLookup } from './cluster-lookup.ts';
 import type { ClusterDiscovery, Discovery } from './discovery.ts';
 import { aggregatedMediaType, aggregatedText, wantedAggregate } from './discovery-document.ts';
@@ -214,11 +214,13 @@ async function passThrough(
     if (!(error instanceof RefusedStream)) throw error;
     throw new Problem('BAD_GATEWAY', 'The cluster refused the request unread; it may be sent again.');
   };
+  // A body has been read from the client and is gone. What only reads may be repeated (RFC 9110 §9.2.2): a Guardian that
+  // its operator restarts, as for a renewed certificate, cuts what it has not answered.
+  const mayRepeat = (error: unknown): boolean =>
+    !exchange.hasBody &&
+    (error instanceof RefusedStream || (error instanceof Unanswered && isSafe(exchange)));
   finding.streamed = await send()
-    // Untouched by the cluster, so it may go once more, unless a body has been read from the client and is gone.
-    .catch((error: unknown) =>
-      exchange.hasBody || !(error instanceof RefusedStream) ? refused(error) : send(),
-    )
+    .catch((error: unknown) => (mayRepeat(error) ? send() : refused(error)))
     .catch(refused);
   if (changesWhatIsServed(attributes)) deps.discovery.changed(cluster.clusterId);
   await finding.streamed.done;
@@ -292,6 +294,8 @@ async function answerReview(
 /** Kinds are added and removed by these two. */
 const changesWhatIsServed = ({ verb, resource }: RequestAttributes): boolean =>
   changes({ verb }) && (resource === 'customresourcedefinitions' || resource === 'apiservices');
+
+const isSafe = ({ method }: Exchange): boolean => method === 'GET' || method === 'HEAD';
 
 function methodOf({ method }: Exchange): Method {
   const known = methods.find((candidate) => candidate === method);

@@ -18,6 +18,13 @@ export class RefusedStream extends Error {
   override readonly name = 'RefusedStream';
 }
 
+/** The stream ended before any answer: whether the cluster acted on the request, nobody knows. */
+export class Unanswered extends Problem {
+  constructor() {
+    super('BAD_GATEWAY', 'The connection to the cluster ended before it answered.');
+  }
+}
+
 type Options = {
   /** Aborting rejects with the signal's reason. The stream is left to the caller. */
   readonly signal: AbortSignal;
@@ -34,7 +41,7 @@ const maxInformation = 64;
 
 /**
  * Waits for the head of a cluster's answer.
- * Rejects with Problem TIMEOUT or BAD_GATEWAY, {@link RefusedStream}, or the reason of the signal.
+ * Rejects with Problem TIMEOUT, {@link Unanswered}, {@link RefusedStream}, or the reason of the signal.
  */
 export function answerHead(
   stream: ClientHttp2Stream,
@@ -46,11 +53,7 @@ export function answerHead(
     const aborted = () => settle(() => reject(signal.reason as Error));
     const closed = () =>
       settle(() =>
-        reject(
-          stream.rstCode === constants.NGHTTP2_REFUSED_STREAM
-            ? new RefusedStream()
-            : new Problem('BAD_GATEWAY', 'The connection to the cluster ended before it answered.'),
-        ),
+        reject(stream.rstCode === constants.NGHTTP2_REFUSED_STREAM ? new RefusedStream() : new Unanswered()),
       );
     const answered = (headers: IncomingHttpHeaders, flags: number) =>
       settle(() =>

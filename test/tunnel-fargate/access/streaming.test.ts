@@ -280,9 +280,22 @@ describe('an answer', () => {
     await until(() => code === constants.NGHTTP2_CANCEL);
   });
 
-  test('that breaks off before it began is 502 BAD_GATEWAY', async () => {
-    await start((stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+  test('that breaks off before it began is 502 BAD_GATEWAY; what only reads is asked for once more before', async () => {
+    let [asked, cuts] = [0, Infinity];
+    await start((stream) => {
+      asked += 1;
+      if (asked <= cuts) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      else stream.respond({ ':status': 200 }, { endStream: true });
+    });
     expect(jsonOf(await access.h2(pods)).code).toBe('BAD_GATEWAY');
+    expect(asked).toBe(2);
+    [asked, cuts] = [0, 1];
+    expect((await access.h2(pods)).status).toBe(200);
+    // The cluster may have acted on these.
+    for (const given of [{ method: 'DELETE' }, { method: 'POST', body: '{}' }]) {
+      asked = 0;
+      expect([given, (await access.h2(pods, given)).status, asked]).toEqual([given, 502, 1]);
+    }
   });
 
   test.each(['h1', 'h2'])(
