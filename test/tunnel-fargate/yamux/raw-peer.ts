@@ -120,10 +120,13 @@ export type Rig = {
   closed: Promise<YamuxError | undefined>;
 };
 
+/** The longest that a timer waits: a stream that a test leaves half-closed does not fail in another test's time. */
+const foreverMs = 2 ** 31 - 1;
+
 /** A session facing raw bytes. The session is the server: it opens even ids, the peer odd ones. */
 export function rig(options: Partial<SessionOptions> = {}, link: { highWaterMark?: number } = {}): Rig {
   const [ours, theirs] = duplexPair(link);
-  const session = new YamuxSession(ours, { role: 'server', ...options });
+  const session = new YamuxSession(ours, { role: 'server', closeTimeoutMs: foreverMs, ...options });
   const closed = once(session, 'close').then(([reason]) => reason as YamuxError | undefined);
   return { peer: new RawPeer(theirs), session, transport: ours, closed };
 }
