@@ -51,6 +51,7 @@ const unreachableInLambda = ['http', 'ini', 'login', 'process', 'sso', 'web-iden
 const readAtRunTime: Readonly<Record<string, string>> = {
   'core/release/catalogue.ts': 'releases',
   'functions/install-assets/installer.ts': 'install.sh',
+  'functions/install-assets/scan-reporter.ts': 'scan-report.sh',
 };
 
 /** The roles: one folder each, with the function's entry in `handler.ts`. */

@@ -91,6 +91,18 @@ export const routeTable = {
     summary: "The installer's SHA-256, as sha256sum --check reads it",
     answer: { status: 200, description: 'one line', type: 'text/plain; charset=utf-8' },
   },
+  'GET /scan-report.sh': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'Uploads a scan report to this control plane and ends with the verdict',
+    answer: { status: 200, description: 'a script for sh', type: 'text/x-shellscript; charset=utf-8' },
+  },
+  'GET /scan-report.sh.sha256': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: "That script's SHA-256, as sha256sum --check reads it",
+    answer: { status: 200, description: 'one line', type: 'text/plain; charset=utf-8' },
+  },
   'GET /v1/releases': {
     role: 'install-assets',
     scopes: 'public',

@@ -6,6 +6,7 @@ import { type ManifestRepository, manifestRepository } from '../../core/release/
 import { documentClient, tenantAccess, tenantTables } from '../../core/tenant/tenant-access.ts';
 import type { Environment } from './env.ts';
 import { readScript } from './installer.ts';
+import { readScanReporter } from './scan-reporter.ts';
 
 /** Every effect that this function has outside itself, and where the deployment's hosts are. */
 export type Dependencies = {
@@ -19,6 +20,8 @@ export type Dependencies = {
   readonly mirror: Pick<ManifestRepository, 'read' | 'mirrored'>;
   /** install.sh with its placeholders. */
   readonly script: () => Promise<string>;
+  /** scan-report.sh with its placeholder. */
+  readonly scanReporter: () => Promise<string>;
   /** Who signs users in. */
   readonly identity: Pick<Environment, 'OIDC_ISSUER' | 'OIDC_AUDIENCE'>;
   /** Epoch milliseconds. */
@@ -39,6 +42,7 @@ export function dependencies(env: Environment): Dependencies {
     catalogue,
     mirror: manifestRepository(env.ASSETS_BUCKET),
     script: readScript,
+    scanReporter: readScanReporter,
     addresses: env,
     identity: env,
     now: Date.now,

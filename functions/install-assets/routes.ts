@@ -8,9 +8,11 @@ import { connectManifest } from './connect-manifest.ts';
 import type { Dependencies } from './deps.ts';
 import { gitopsManifest } from './gitops.ts';
 import { installationPatch } from './installation-patch.ts';
-import { type Installer, installerOf } from './installer.ts';
+import { installerOf } from './installer.ts';
 import { kubeconfig } from './kubeconfig.ts';
+import type { PublishedScript } from './published-script.ts';
 import { imageList, manifestAnswer, releaseDetails, releaseList, releaseOf } from './releases.ts';
+import { scanReporterOf } from './scan-reporter.ts';
 
 /**
  * The handlers of this function's rows. Units: `healthz` half a read; manifest and kubeconfig 1 read for the cluster
@@ -21,8 +23,12 @@ import { imageList, manifestAnswer, releaseDetails, releaseList, releaseOf } fro
 export function handlers(deps: Dependencies): RouteHandlers<'install-assets'> {
   // Made once, at their first request: the import stays quick.
   let [document, offer]: [Asset | undefined, Asset | undefined] = [undefined, undefined];
-  let installer: Installer | undefined;
+  let [installer, reporter]: [PublishedScript | undefined, PublishedScript | undefined] = [
+    undefined,
+    undefined,
+  ];
   const ownInstaller = async () => (installer ??= installerOf(await deps.script(), deps.addresses));
+  const ownReporter = async () => (reporter ??= scanReporterOf(await deps.scanReporter(), deps.addresses));
   const details = releaseDetails(deps, deps.addresses.API_URL);
   return {
     'GET /healthz': async () => {
@@ -47,6 +53,10 @@ export function handlers(deps: Dependencies): RouteHandlers<'install-assets'> {
       assetAnswer((await ownInstaller()).script, header('if-none-match')),
     'GET /install.sh.sha256': async ({ header }) =>
       assetAnswer((await ownInstaller()).checksum, header('if-none-match')),
+    'GET /scan-report.sh': async ({ header }) =>
+      assetAnswer((await ownReporter()).script, header('if-none-match')),
+    'GET /scan-report.sh.sha256': async ({ header }) =>
+      assetAnswer((await ownReporter()).checksum, header('if-none-match')),
     'GET /v1/releases': ({ header }) => {
       offer ??= releaseList(deps.catalogue());
       return Promise.resolve(assetAnswer(offer, header('if-none-match')));
@@ -54,12 +64,7 @@ export function handlers(deps: Dependencies): RouteHandlers<'install-assets'> {
     'GET /v1/releases/{version}': async ({ params, header }) =>
       assetAnswer(await details(releaseOf(deps.catalogue(), params.version)), header('if-none-match')),
     'GET /v1/releases/{version}/manifests/{name}': ({ params, header }) =>
-      manifestAnswer(
-        deps,
-        releaseOf(deps.catalogue(), params.version),
-        params.name,
-        header('if-none-match'),
-      ),
+      manifestAnswer(deps, releaseOf(deps.catalogue(), params.version), params.name, header('if-none-match')),
     'GET /v1/releases/{version}/images': ({ params, query, header }) => {
       const images = imageList(releaseOf(deps.catalogue(), params.version), query.with);
       return Promise.resolve(assetAnswer(images, header('if-none-match')));

@@ -75,7 +75,7 @@ describe('the bundles', () => {
   /** What a bundle brings beside its code and the licences of that. */
   const beside: Readonly<Record<string, readonly string[]>> = {
     [tunnelBundle]: ['Dockerfile', 'index.mjs.map'],
-    'install-assets': [...releases, 'install.sh'],
+    'install-assets': [...releases, 'install.sh', 'scan-report.sh'],
     'release-mirror': releases,
   };
   const filesOf = (own: string) =>
@@ -91,8 +91,10 @@ describe('the bundles', () => {
     const copied = path.join(directory, 'install-assets');
     for (const file of releases)
       expect(await digest(path.join(copied, file))).toBe(await digest(path.join(root, 'core/release', file)));
-    const script = 'functions/install-assets/install.sh';
-    expect(await digest(path.join(copied, 'install.sh'))).toBe(await digest(path.join(root, script)));
+    for (const script of ['install.sh', 'scan-report.sh']) {
+      const source = path.join(root, 'functions/install-assets', script);
+      expect(await digest(path.join(copied, script))).toBe(await digest(source));
+    }
   });
 
   test('of install-assets answers the releases that lie beside it, and no longer one that is taken away', async () => {

@@ -20,6 +20,7 @@ import { progressOfClusters } from './progress.ts';
 import { publicAssets } from './public-assets.ts';
 import { registrationRace } from './registration-race.ts';
 import { alpineDigest, pushAlpine, scan } from './scan.ts';
+import { scanReport } from './scan-report.ts';
 import { type Stack, StackProcess, startStack } from './stack.ts';
 import { synthesisedPolicies } from './synthesised-policies.ts';
 import { tenantIsolation } from './tenant-isolation.ts';
@@ -162,6 +163,7 @@ describe('npm start', () => {
   kubectl(stack);
   commandLine(stack);
   scan(stack);
+  scanReport(stack);
   connectDocument(stack);
   furtherClusters(stack);
   certificateRenewal(stack);

@@ -24,6 +24,8 @@ const where: Readonly<Record<RouteKey, Where>> = {
   'GET /v1/sign-in': 'nobody’s data',
   'GET /install.sh': 'nobody’s data',
   'GET /install.sh.sha256': 'nobody’s data',
+  'GET /scan-report.sh': 'nobody’s data',
+  'GET /scan-report.sh.sha256': 'nobody’s data',
   'GET /v1/releases': 'nobody’s data',
   'GET /v1/releases/{version}': 'nobody’s data',
   'GET /v1/releases/{version}/manifests/{name}': 'nobody’s data',

@@ -21,10 +21,11 @@ export const addresses: Dependencies['addresses'] = {
 };
 
 /** The product's own releases, none of whose manifests is mirrored. */
-export const assets: Pick<Dependencies, 'catalogue' | 'mirror' | 'script'> = {
+export const assets: Pick<Dependencies, 'catalogue' | 'mirror' | 'script' | 'scanReporter'> = {
   catalogue,
   mirror: { mirrored: () => Promise.resolve(new Set()), read: () => Promise.resolve(undefined) },
   script: () => Promise.resolve("#!/bin/sh\napi='@CATTERY_API_URL@'\ntunnel='@CATTERY_TUNNEL_ADDRESS@'\n"),
+  scanReporter: () => Promise.resolve("#!/bin/sh\napi='@CATTERY_API_URL@'\n"),
 };
 
 export const identity: Dependencies['identity'] = {

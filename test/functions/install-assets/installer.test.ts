@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { type Installer, installerOf, readScript } from '../../../functions/install-assets/installer.ts';
+import { installerOf, readScript } from '../../../functions/install-assets/installer.ts';
+import type { PublishedScript } from '../../../functions/install-assets/published-script.ts';
 import { handlers } from '../../../functions/install-assets/routes.ts';
+import { readScanReporter, scanReporterOf } from '../../../functions/install-assets/scan-reporter.ts';
 import { caller } from '../api-call.ts';
 import { addresses, assets, identity, trust } from './deployment.ts';
 
@@ -14,14 +16,14 @@ tunnel='@CATTERY_TUNNEL_ADDRESS@'
 case $api in @*) exit 2 ;; esac
 printf '%s %s\\n' "$api" "$tunnel"
 `;
-const served = (API_URL: string, TUNNEL_ADDRESS = 'tunnel.example:9000'): Installer =>
+const served = (API_URL: string, TUNNEL_ADDRESS = 'tunnel.example:9000'): PublishedScript =>
   installerOf(template, { API_URL, TUNNEL_ADDRESS });
-const run = ({ script }: Installer) =>
+const run = ({ script }: PublishedScript) =>
   spawnSync('sh', ['-s'], { input: script.text, encoding: 'utf8' }).stdout;
 
 const routes = (using: Partial<typeof assets> = {}) => {
   let reads = 0;
-  const { script, ...others } = { ...assets, ...using };
+  const { script, scanReporter, ...others } = { ...assets, ...using };
   const call = caller(
     'install-assets',
     handlers({
@@ -29,6 +31,10 @@ const routes = (using: Partial<typeof assets> = {}) => {
       script: () => {
         reads++;
         return script();
+      },
+      scanReporter: () => {
+        reads++;
+        return scanReporter();
       },
       trust: { read: () => Promise.resolve(trust) },
       clusters: { find: () => Promise.resolve(undefined) },
@@ -98,6 +104,8 @@ describe('the installer', () => {
 describe.each([
   ['/install.sh', 'text/x-shellscript; charset=utf-8'],
   ['/install.sh.sha256', 'text/plain; charset=utf-8'],
+  ['/scan-report.sh', 'text/x-shellscript; charset=utf-8'],
+  ['/scan-report.sh.sha256', 'text/plain; charset=utf-8'],
 ])('GET %s', (route, type) => {
   test('is read once, may be cached, and is 304 for whoever has it', async () => {
     const { call, reads } = routes();
@@ -108,6 +116,25 @@ describe.each([
     ]);
     const again = await call({ path: route, headers: { 'If-None-Match': first.headers.ETag ?? '' } });
     expect([again.status, again.text, reads()]).toEqual([304, '', 1]);
+  });
+});
+
+describe('scan-report.sh', () => {
+  test("is the product's own, knows its control plane, and is complete as a shell can read it", async () => {
+    const { script, checksum } = scanReporterOf(await readScanReporter(), addresses);
+    expect(script.text).toContain(`='${addresses.API_URL}'\n`);
+    expect(script.text).not.toContain('@CATTERY_API_URL@');
+    expect(spawnSync('sh', ['-n'], { input: script.text })).toMatchObject({ status: 0 });
+    expect(checksum.text).toMatch(/^[0-9a-f]{64} {2}scan-report\.sh\n$/);
+    const sum = spawnSync('sha256sum', { input: script.text, encoding: 'utf8' }).stdout;
+    expect(checksum.text.slice(0, 64)).toBe(sum.slice(0, 64));
+  });
+
+  test("refuses to be served with an address that would end a shell's quotes", async () => {
+    const script = await readScanReporter();
+    expect(() => scanReporterOf(script, { API_URL: "https://api.example/';id'" })).toThrow(
+      'CATTERY_API_URL cannot be written into scan-report.sh',
+    );
   });
 });
 
