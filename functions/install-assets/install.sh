@@ -592,8 +592,7 @@ check_api() {
   }
   ok api "$api_url answers"
   # Certificates are valid from 5 minutes before they are made, and a proof of possession for 5 minutes.
-  their_time=$(sed -n 's/^[Dd]ate: *[A-Za-z]*, *//p' "$work/headers" | tr -d '\r' | tail -n 1 | awk '{ split($4, t, ":")
-    month = index("JanFebMarAprMayJunJulAugSepOctNovDec", $2); if (month) print $3, (month + 2) / 3, $1, t[1], t[2], t[3] }' | epoch)
+  their_time=$(sed -n 's/^[Dd]ate: *[A-Za-z]*, *//p' "$work/headers" | tr -d '\r' | tail -n 1 | epoch)
   if [ -z "$their_time" ]; then
     warn clock 'the control plane says no time' 'A clock that is wrong here would show later only.'
     return
@@ -606,10 +605,11 @@ check_api() {
   fi
 }
 
-# Seconds since 1970 of "year month day hour minute second" in UTC; date -d is not everywhere.
+# Seconds since 1970 of "24 Nov 2026 15:04:05 GMT"; date -d is not everywhere.
 epoch() {
-  awk '{ y = $1; m = $2; if (m <= 2) { y--; m += 12 }
-    printf "%d\n", 86400 * (365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + $3 - 719469) + $4 * 3600 + $5 * 60 + $6 }'
+  awk '{ m = (index("JanFebMarAprMayJunJulAugSepOctNovDec", $2) + 2) / 3; y = $3; if (y < 2000 || m < 1) exit
+    split($4, t, ":"); if (m <= 2) { y--; m += 12 }
+    printf "%.0f\n", 86400 * (365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + $1 - 719469) + t[1] * 3600 + t[2] * 60 + t[3] }'
 }
 
 # A TLS handshake on the tunnel's port, by the proxy of this environment if there is one. It says nothing of the nodes' own
@@ -703,24 +703,13 @@ check_kubernetes() {
     fail kubernetes "it does not answer: $(complaint)" 'Try: kubectl version. Is the context the right one, and are you signed in?'
     return 1
   }
-  nodes=0 distribution=kubernetes flannel=''
+  distribution=kubernetes
   case $kubernetes_version in *+k3s*) distribution=k3s ;; *+rke2*) distribution=rke2 ;; *-gke*) distribution=gke ;; *-eks*) distribution=eks ;; esac
-  lines=$(kube get nodes -o 'jsonpath={range .items[*]}|{.spec.providerID}|{.metadata.annotations.flannel\.alpha\.coreos\.com/backend-type}{"\n"}{end}' 2>/dev/null) || lines=''
-  while IFS='|' read -r line provider backend; do
-    [ -n "$line$provider$backend" ] || continue
-    nodes=$((nodes + 1))
-    flannel=$flannel$backend
-    case $provider in kind:*) distribution=kind ;; azure:*) distribution=aks ;; k3s:*) distribution=k3s ;; esac
-  done <<NODES
-$(printf '%s\n' "$lines" | sed 's/^|/x|/')
-NODES
+  lines=$(kube get nodes -o 'jsonpath={range .items[*]}node|{.spec.providerID}|{.metadata.annotations.flannel\.alpha\.coreos\.com/backend-type}{"\n"}{end}' 2>/dev/null) || lines=''
+  case $lines in *'|kind:'*) distribution=kind ;; *'|azure:'*) distribution=aks ;; *'|k3s:'*) distribution=k3s ;; esac
+  nodes=$(printf '%s\n' "$lines" | grep -c '^node|') || nodes=0
+  flannel=$(printf '%s\n' "$lines" | cut -d '|' -f 3 | tr -d '\n')
   ok kubernetes "$kubernetes_version ($distribution, nodes: $nodes)"
-  newest=$(kube get leases -n kube-node-lease -o 'jsonpath={range .items[*]}{.spec.renewTime}{"\n"}{end}' 2>/dev/null | sort | tail -n 1 |
-    tr -c '0-9\n' ' ' | epoch) || newest=''
-  [ -n "$newest" ] || return 0
-  apart=$(($(now) + skew - newest))
-  [ $apart -gt 300 ] || [ $apart -lt -300 ] || return 0
-  warn clock "the nodes said last what they do $apart seconds from now, by their clocks" 'Is a node up, and its clock right (NTP)?'
 }
 
 check_state() {
@@ -753,18 +742,18 @@ check_other_connection() {
   crds=$found
   [ -n "$crds" ] || return 0
   read_kube connection get managementclusterconnections.operator.tigera.io tigera-secure --ignore-not-found \
-    -o 'jsonpath={.metadata.name}|{.spec.managementClusterAddr}' || return 0
-  case $found in
-  '' | "tigera-secure|$tunnel_address") [ -z "$found" ] || [ -n "$state_kept" ] ||
+    -o 'jsonpath={.spec.managementClusterAddr}' || return 0
+  if [ -z "$found" ] || [ "$state_kept-$found" = "cattery-install-$tunnel_address" ]; then
+    return 0
+  elif [ -n "$state_kept" ]; then
+    warn connection "it goes from $found to $tunnel_address" 'If the former is not this control plane under another address, disconnect it there first.'
+  elif [ "$found" = "$tunnel_address" ]; then
     fail connection 'this cluster is connected to this control plane, but not by install.sh' \
-      "To leave it so, do nothing. To connect it anew: kubectl delete managementclusterconnection tigera-secure && kubectl delete secret tigera-managed-cluster-connection -n $theirs; then disconnect it in Cattery." ;;
-  *) if [ -z "$state_kept" ]; then
-    fail connection "this cluster is connected to another control plane, ${found#*|}" \
-      'Disconnect it there first; if that is gone for good: kubectl delete managementclusterconnection tigera-secure'
+      "To leave it so, do nothing. To connect it anew: kubectl delete managementclusterconnection tigera-secure && kubectl delete secret tigera-managed-cluster-connection -n $theirs; then disconnect it in Cattery."
   else
-    ok connection "changes from ${found#*|} to $tunnel_address"
-  fi ;;
-  esac
+    fail connection "this cluster is connected to another control plane, $found" \
+      'Disconnect it there first; if that is gone for good: kubectl delete managementclusterconnection tigera-secure'
+  fi
 }
 
 # Whether Calico is to be installed ($calico=install) or is here ($calico=present), and what it lacks.

@@ -8,7 +8,8 @@ import { onPath, shellsHere } from './script/shells.ts';
 import { Workbench } from './script/workbench.ts';
 
 const possible = (['curl', 'openssl'] as const).every((tool) => onPath(tool) !== undefined);
-if (!possible) console.log('curl or openssl is missing: what install.sh makes of odd surroundings is not tried');
+if (!possible)
+  console.log('curl or openssl is missing: what install.sh makes of odd surroundings is not tried');
 const shells = possible ? shellsHere() : [];
 const shell = shells.find(({ name }) => name === 'dash') ?? shells[0];
 
@@ -52,7 +53,11 @@ const goldmane: KubeObject = {
   const kept = () => bench.cluster.find('configmap', 'cattery-install', 'cattery-system')?.data;
 
   test.each([
-    ['a credential with a line for curl', (file: string) => ({ token: base64(`ccr_x"\noutput = "${file}`) }), {}],
+    [
+      'a credential with a line for curl',
+      (file: string) => ({ token: base64(`ccr_x"\noutput = "${file}`) }),
+      {},
+    ],
     ['an ID that is a path with a query', () => ({}), { clusterId: 'c-x/../../v1/releases?' }],
     ['a name that is more JSON', () => ({}), { clusterName: 'x","clusterName":"y' }],
     ['a kind that is options', () => ({}), { created: 'x --all' }],
@@ -108,7 +113,10 @@ const goldmane: KubeObject = {
   test('a registration answered with a page ends with 4, and the same command goes on', async () => {
     bench.plane.instead = ({ path: asked }) =>
       asked === '/v1/registrations' ? { status: 201, body: '<html>Welcome</html>' } : undefined;
-    expect(await run()).toMatchObject({ code: 4, stderr: expect.stringContaining('no answer to a registration') });
+    expect(await run()).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining('no answer to a registration'),
+    });
     bench.plane.instead = () => undefined;
     expect(await run()).toMatchObject({ code: 0 });
   }, 60_000);
@@ -125,7 +133,9 @@ const goldmane: KubeObject = {
     const { code, stderr } = await run('--renew');
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: expect.stringMatching(/new key cannot be kept.*modified.*\n +remedy: Another run .* was faster/),
+      stderr: expect.stringMatching(
+        /new key cannot be kept.*modified.*\n +remedy: Another run .* was faster/,
+      ),
     });
     expect(identity().data?.['next.key']).toBe(base64('theirs'));
     expect(tunnelSecret()).toEqual(before);
@@ -170,7 +180,10 @@ const goldmane: KubeObject = {
       if (body.includes('"uninstall"')) bench.cluster.unreachable = 'Unable to connect to the server: EOF';
       return undefined;
     };
-    expect(await run('--uninstall')).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be read') });
+    expect(await run('--uninstall')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('cannot be read'),
+    });
     expect(bench.plane.clusters.size).toBe(1);
     bench.cluster.unreachable = undefined;
     bench.plane.instead = () => undefined;
@@ -195,12 +208,18 @@ const goldmane: KubeObject = {
     const date = onPath('date') ?? '';
     writeFileSync(
       clock,
-      `#!/bin/sh\n[ ! -e "$STAND_IN/set-back" ] || { echo $(($(${date} +%s) - 3600)); exit; }\nexec ${date} "$@"\n`,
+      [
+        '#!/bin/sh',
+        // Some looks later, the wait has begun.
+        'if [ -e "$STAND_IN/waits" ] && echo >>"$STAND_IN/waits" && [ $(($(wc -l <"$STAND_IN/waits"))) -gt 6 ]; then',
+        `  echo $(($(${date} +%s) - 3600))`,
+        `else exec ${date} "$@"; fi\n`,
+      ].join('\n'),
     );
     chmodSync(clock, 0o755);
     bench.cluster.react = () => undefined;
     bench.plane.instead = ({ body }) => {
-      if (body.includes('"calico","state":"running"')) writeFileSync(home('set-back'), '');
+      if (body.includes('"calico","state":"running"')) writeFileSync(home('waits'), '');
       return undefined;
     };
     expect(await run('--timeout', '4')).toMatchObject({
