@@ -22,12 +22,9 @@ export const gitopsQuery = z
     calicoVersion: releaseVersion
       .optional()
       .meta({ description: 'with calico=install; default: the default release', example: 'v3.32.1' }),
-    podCidr: z
-      .union([z.cidrv4(), z.cidrv6()])
-      .optional()
-      .meta({
-        description: "with calico=install: the pods' network; default: kubeadm's, else 192.168.0.0/16",
-      }),
+    podCidr: z.union([z.cidrv4(), z.cidrv6()]).optional().meta({
+      description: "with calico=install: the pods' network; default: kubeadm's, else 192.168.0.0/16",
+    }),
     image: z
       .string()
       .max(512)

@@ -640,6 +640,11 @@ check_tunnel() {
   wait $hand 2>/dev/null || :
   if grep -q 'BEGIN CERTIFICATE' "$work/tls"; then
     ok tunnel "$tunnel_address answers with TLS${proxy:+ through $proxy}"
+    case $tunnel_address in 127.* | localhost:* | '[::1]'*)
+      warn tunnel "$tunnel_address is this machine alone: pods that dial it reach themselves" \
+        'Start the control plane with: npm start -- --listen 0.0.0.0 --advertise ADDRESS'
+      ;;
+    esac
   elif grep -q '^CONNECTED' "$work/tls"; then
     fail tunnel "$tunnel_address${proxy:+ through $proxy} accepts connections, but not TLS" \
       'Something between answers in its place: let this port pass untouched.'

@@ -7,8 +7,10 @@ import { Workbench } from './script/workbench.ts';
 
 const possible = (['curl', 'openssl'] as const).every((tool) => onPath(tool) !== undefined);
 if (!possible) console.log('curl or openssl is missing: where the secrets of install.sh go is not tried');
-// Shells keep here-documents in different places; bash --posix and sh in none of their own.
-const shells = possible ? shellsHere().filter(({ name }) => !['sh', 'bash --posix'].includes(name)) : [];
+// Shells keep here-documents in different places; bash --posix and, beside others, sh in none of their own.
+const shells = (possible ? shellsHere() : []).filter(
+  ({ name }, _, { length }) => length === 1 || !['sh', 'bash --posix'].includes(name),
+);
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 /** What any private key, registration token or cluster token begins with, also in Base64. */

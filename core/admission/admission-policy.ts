@@ -1,0 +1,131 @@
+import * as z from 'zod';
+import { verdict } from '../image/image-schema.ts';
+import {
+  type AdmissionRule,
+  type ContainerAdmissionPolicy,
+  containerAdmissionPolicy,
+} from './container-admission-policy.ts';
+import { ImagePattern, PatternFault } from './image-pattern.ts';
+import { type LabelSelector, readSelector } from './label-selector.ts';
+
+/** Of all patterns' steps: they bound what one image can cost (steps × some hundred characters). */
+const maxStepsOfAll = 10_000;
+
+const namespaceGlob = z
+  .string()
+  .regex(/^[a-z0-9*][a-z0-9*-]{0,62}$/, { error: 'must be the name of a namespace; * stands for any rest' });
+const imageGlob = z
+  .string()
+  .max(320)
+  .regex(/^[a-z0-9*[][a-z0-9._:*[\]-]*(?:\/[a-z0-9._*-]+)+$/, {
+    error: 'must be <registry>/<repository>; * stands for anything but /, ** for anything',
+  });
+
+/** What decides over admission in the clusters of a tenant. */
+export const admissionPolicy = z
+  .strictObject({
+    mode: z
+      .enum(['enforce', 'audit'])
+      .default('enforce')
+      .meta({ description: 'audit: everything is admitted; what would not be is a warning' }),
+    exemptNamespaces: z
+      .array(namespaceGlob)
+      .max(100)
+      .default([])
+      .meta({ description: 'not judged', example: ['kube-system', 'calico-*'] }),
+    exemptImages: z
+      .array(imageGlob)
+      .max(100)
+      .default([])
+      .meta({ description: 'not judged', example: ['registry.k8s.io/**'] }),
+    unscanned: verdict
+      .default('fail')
+      .meta({ description: 'verdict of an image of which no scan is known, and of a tag that none names' }),
+    policies: z.array(containerAdmissionPolicy).max(50).default([]),
+    unmatched: z.enum(['Verdict', 'Allow', 'Reject']).default('Verdict').meta({
+      description: 'what decides where no rule matches; Verdict: fail is rejected, warn is a warning',
+    }),
+  })
+  .superRefine(({ exemptNamespaces, exemptImages, policies }, context) => {
+    const names = policies.map(({ name }) => name);
+    if (new Set(names).size < names.length) {
+      context.addIssue({ code: 'custom', path: ['policies'], message: 'have the same name twice' });
+    }
+    if (stepsOf({ exemptNamespaces, exemptImages, policies }) > maxStepsOfAll) {
+      context.addIssue({ code: 'custom', message: 'has too many patterns, or too large ones' });
+    }
+  })
+  .meta({ id: 'AdmissionPolicy' });
+export type AdmissionPolicy = z.infer<typeof admissionPolicy>;
+
+export const defaultAdmissionPolicy: AdmissionPolicy = admissionPolicy.parse({});
+
+export type ReadyRule = { readonly rule: AdmissionRule; readonly paths: readonly ImagePattern[] };
+export type ReadyPolicy = {
+  readonly name: string;
+  readonly selector: LabelSelector;
+  readonly namespaceSelector: LabelSelector;
+  readonly rules: readonly ReadyRule[];
+};
+
+/** An admission policy with its patterns and selectors read: made once, asked for each image. */
+export type ReadyAdmissionPolicy = Pick<AdmissionPolicy, 'mode' | 'unscanned' | 'unmatched'> & {
+  readonly isExemptNamespace: (name: string) => boolean;
+  readonly isExemptPath: (path: string) => boolean;
+  /** In the order in which they are asked. */
+  readonly policies: readonly ReadyPolicy[];
+};
+
+/** Lowest `order` first, those without one last, equal ones by name, as Calico orders its policies. */
+export function readyPolicy(policy: AdmissionPolicy): ReadyAdmissionPolicy {
+  const { mode, unscanned, unmatched } = policy;
+  const namespaces = policy.exemptNamespaces.map(globPattern);
+  const images = policy.exemptImages.map(globPattern);
+  return {
+    mode,
+    unscanned,
+    unmatched,
+    isExemptNamespace: (name) => name !== '' && namespaces.some((pattern) => pattern.matches(name)),
+    isExemptPath: (path) => images.some((pattern) => pattern.matches(path)),
+    policies: [...policy.policies].sort(precedence).map(({ name, selector, namespaceSelector, rules }) => ({
+      name,
+      selector: readSelector(selector),
+      namespaceSelector: readSelector(namespaceSelector),
+      rules: rules.map((rule) => ({ rule, paths: patternsOf(rule) })),
+    })),
+  };
+}
+
+function precedence(a: ContainerAdmissionPolicy, b: ContainerAdmissionPolicy): number {
+  const [first, second] = [a.order ?? Infinity, b.order ?? Infinity];
+  if (first !== second) return first < second ? -1 : 1;
+  return a.name < b.name ? -1 : 1;
+}
+
+function stepsOf(policy: Pick<AdmissionPolicy, 'exemptNamespaces' | 'exemptImages' | 'policies'>): number {
+  try {
+    const patterns = [
+      ...[...policy.exemptNamespaces, ...policy.exemptImages].map(globPattern),
+      ...policy.policies.flatMap(({ rules }) => rules.flatMap(patternsOf)),
+    ];
+    return patterns.reduce((sum, { size }) => sum + size, 0);
+  } catch (error) {
+    // zod asks this although a pattern has been refused, with its place, before.
+    if (error instanceof PatternFault) return 0;
+    throw error;
+  }
+}
+
+const patternsOf = ({ imagePath }: AdmissionRule): ImagePattern[] =>
+  (imagePath?.values ?? []).map((source) => new ImagePattern(source));
+
+/** Matches the whole text: `*` anything but a slash, `**` anything. */
+function globPattern(glob: string): ImagePattern {
+  const source = glob
+    .split(/(\*+)/)
+    .map((part) =>
+      part === '*' ? '[^/]*' : part.startsWith('*') ? '.*' : part.replace(/[.[\]]/g, (char) => `\\${char}`),
+    )
+    .join('');
+  return new ImagePattern(`^${source}$`);
+}
