@@ -6,6 +6,7 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/cdk.out', '<rootDir>/build', '<rootDir>/.local'],
   testTimeout: 30_000,
+  testSequencer: '<rootDir>/test/sequencer.js',
   // Jest leaves a core idle by default: on two that is half of them.
   maxWorkers: '100%',
 };
