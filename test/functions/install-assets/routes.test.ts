@@ -13,7 +13,7 @@ import { newClusterId, newTenantId } from '../../../core/tenant/identifier.ts';
 import type { Dependencies } from '../../../functions/install-assets/deps.ts';
 import { otherwise } from '../../../functions/install-assets/otherwise.ts';
 import { handlers } from '../../../functions/install-assets/routes.ts';
-import { type Engine, startEngine } from '../../engine.ts';
+import { type Engine, startEngine, unitsAreExact } from '../../engine.ts';
 import { caller, member } from '../api-call.ts';
 import { addresses, assets, clusterRecord, identity, renewalRecord, trust } from './deployment.ts';
 
@@ -148,17 +148,20 @@ describe('install-assets', () => {
       }
     });
 
-    test('costs 1.5 reads, and 1 more while a renewal is under way', async () => {
-      const { tenantId, clusterId } = await registered();
-      expect(await engine.units(() => get(what, clusterId, member(tenantId)))).toEqual({
-        read: 1.5,
-        write: 0,
-      });
-      const renewing = await registered({ renewal: renewalRecord(newClusterId()) });
-      await connect(renewing.clusterId, 'f'.repeat(64));
-      const units = await engine.units(() => get(what, renewing.clusterId, member(renewing.tenantId)));
-      expect(units).toEqual({ read: 2.5, write: 0 });
-    });
+    (unitsAreExact ? test : test.skip)(
+      'costs 1.5 reads, and 1 more while a renewal is under way',
+      async () => {
+        const { tenantId, clusterId } = await registered();
+        expect(await engine.units(() => get(what, clusterId, member(tenantId)))).toEqual({
+          read: 1.5,
+          write: 0,
+        });
+        const renewing = await registered({ renewal: renewalRecord(newClusterId()) });
+        await connect(renewing.clusterId, 'f'.repeat(64));
+        const units = await engine.units(() => get(what, renewing.clusterId, member(renewing.tenantId)));
+        expect(units).toEqual({ read: 2.5, write: 0 });
+      },
+    );
 
     test('says in a header when the certificate in use ends, from 60 days before', async () => {
       const day = 86_400_000;
