@@ -1,4 +1,4 @@
-import { certificateInUse, expiryNotice } from '../../core/cluster/certificate-in-use.ts';
+import { expiryNotice, findCertificateInUse } from '../../core/cluster/certificate-in-use.ts';
 import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
 import type { Dependencies } from './deps.ts';
 
@@ -12,7 +12,6 @@ export async function certificateNotice(
 ): Promise<Readonly<Record<string, string>>> {
   const notice = expiryNotice(cluster, now());
   // A renewed certificate ends later than the one that it replaces.
-  if (Object.keys(notice).length === 0 || !cluster.renewal) return notice;
-  const found = await tunnels.locateAll([cluster.clusterId], now());
-  return expiryNotice(certificateInUse(cluster, found.get(cluster.clusterId)), now());
+  if (Object.keys(notice).length === 0) return notice;
+  return expiryNotice(await findCertificateInUse(tunnels, cluster, now()), now());
 }
