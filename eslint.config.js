@@ -13,6 +13,7 @@ const forbids = (files, group, message, allowTypeImports = false) => ({
 });
 
 const roles = [
+  'admission',
   'authorizer',
   'certificates',
   'image-scan',
@@ -63,6 +64,11 @@ export default tseslint.config(
     'tunnel-fargate imports core only.',
   ),
   forbids(
+    ['admission-webhook/**'],
+    ['**/functions/**', '**/tunnel-fargate/**', '**/lib/**', '**/local/**', '**/test/**'],
+    'admission-webhook imports core only.',
+  ),
+  forbids(
     ['tunnel-fargate/yamux/**'],
     [
       '**/core/**',
@@ -102,7 +108,7 @@ export default tseslint.config(
     true,
   ),
   {
-    files: ['core/**', 'functions/**', 'tunnel-fargate/**'],
+    files: ['core/**', 'functions/**', 'tunnel-fargate/**', 'admission-webhook/**'],
     ignores: ['**/*-repository.ts', 'core/tenant/**', 'core/aws/**'],
     rules: {
       'no-restricted-imports': [

@@ -13,6 +13,7 @@ export const scopes = [
   'images:read',
   'image-policy:write',
   'scans:write',
+  'admission:review',
 ] as const;
 export type Scope = (typeof scopes)[number];
 
@@ -31,6 +32,7 @@ const admin: readonly Scope[] = [
   'registration-tokens:manage',
   'api-keys:manage',
   'image-policy:write',
+  'admission:review',
 ];
 
 /** The scopes of each role of a tenant's members. */

@@ -11,7 +11,13 @@ export type TenantCollection =
   | 'ACCESS_RULES'
   | 'PROGRESS'
   | 'IMAGES'
-  | 'IMAGE_POLICY';
+  | 'IMAGE_NAMES'
+  | 'IMAGE_CARDS'
+  | 'IMAGE_FINDINGS'
+  | 'IMAGE_HISTORY'
+  | 'IMAGE_CHANGES'
+  | 'IMAGE_POLICY'
+  | 'SCAN_UPLOADS';
 
 /**
  * Partition key of a tenant's collection: `TENANT#t-…#COLLECTION`. The tenant role's policy matches

@@ -29,6 +29,12 @@ const collections: Readonly<Record<TenantCollection, true>> = {
   REGISTRATION_TOKENS: true,
   API_KEYS: true,
   IMAGES: true,
+  IMAGE_NAMES: true,
+  IMAGE_CARDS: true,
+  IMAGE_FINDINGS: true,
+  IMAGE_HISTORY: true,
+  IMAGE_CHANGES: true,
+  SCAN_UPLOADS: true,
   IMAGE_POLICY: true,
 };
 const allCollections = Object.keys(collections) as TenantCollection[];
