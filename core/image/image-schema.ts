@@ -6,6 +6,9 @@ export const digest = z.string().regex(digestPattern).meta({ description: 'sha25
 export const severities = ['critical', 'high', 'medium', 'low', 'negligible', 'unknown'] as const;
 export const severity = z.enum(severities);
 export type Severity = z.infer<typeof severity>;
+/** Severities that a policy can name. */
+export const severityWord = z.enum(['critical', 'high', 'medium', 'low']);
+export type SeverityWord = z.infer<typeof severityWord>;
 
 export const verdicts = ['pass', 'warn', 'fail'] as const;
 export const verdict = z.enum(verdicts);
@@ -13,27 +16,26 @@ export type Verdict = z.infer<typeof verdict>;
 
 const score = z.number().min(0).max(10);
 
-/** A score at or above a threshold meets it; `failAt` must not be below `warnAt`. */
-export const imagePolicy = z
-  .strictObject({
-    warnAt: score.meta({ description: 'CVSS score from which a finding warns (inclusive)' }),
-    failAt: score.meta({ description: 'CVSS score from which a finding fails the image (inclusive)' }),
-  })
-  .refine((policy) => policy.warnAt <= policy.failAt, {
-    message: 'warnAt must not be above failAt',
-    path: ['warnAt'],
-  })
-  .meta({ id: 'ImagePolicy' });
-export type ImagePolicy = z.infer<typeof imagePolicy>;
-
-export const defaultImagePolicy: ImagePolicy = { warnAt: 4, failAt: 9 };
-
 const cvssScore = z.object({
   version: z.enum(['2.0', '3.0', '3.1', '4.0']),
   score,
   vector: z.string().optional(),
   source: z.string().meta({ description: 'who scored, in lower case', example: 'nvd' }),
 });
+
+export const suppression = z
+  .object({
+    status: z.enum(['not_affected', 'fixed', 'ignored', 'excepted']).meta({
+      description:
+        "ignored: a rule of the scanner's; excepted: an exception of yours; the others are VEX' words",
+    }),
+    justification: z.string().optional(),
+    source: z.string().optional().meta({ description: 'the document, its author, or the rule' }),
+    exceptionId: z.string().optional(),
+    until: z.iso.datetime().optional().meta({ description: 'when the exception expires' }),
+  })
+  .meta({ id: 'Suppression', description: 'why a finding does not count' });
+export type Suppression = z.infer<typeof suppression>;
 
 export const finding = z
   .object({
@@ -61,14 +63,7 @@ export const finding = z
       versions: z.array(z.string()).meta({ description: 'versions that have it fixed; at most 20' }),
     }),
     publishedAt: z.iso.datetime().optional().meta({ description: 'when it became known' }),
-    suppressed: z
-      .object({
-        status: z.enum(['not_affected', 'fixed', 'ignored']),
-        justification: z.string().optional(),
-        source: z.string().optional(),
-      })
-      .optional()
-      .meta({ description: 'why it does not count: the report says so' }),
+    suppressed: suppression.optional(),
   })
   .meta({ id: 'Finding' });
 export type Finding = z.infer<typeof finding>;
@@ -85,12 +80,37 @@ export const counts = z
   .meta({ id: 'SeverityCounts' });
 export type SeverityCounts = z.infer<typeof counts>;
 
+/** A finding as it is judged: all but its scores by source. */
+export const judgedFinding = finding.omit({ cvss: true }).meta({ id: 'JudgedFinding' });
+export type JudgedFinding = z.infer<typeof judgedFinding>;
+
+export const verdictRules = [
+  'cvss-fail',
+  'severity-fail',
+  'epss-fail',
+  'known-exploited-fail',
+  'cvss-warn',
+  'severity-warn',
+  'epss-warn',
+  'known-exploited-warn',
+  'grace',
+  'scan-age',
+  'unscanned',
+] as const;
+export type VerdictRule = (typeof verdictRules)[number];
+
 export const reason = z
   .object({
-    rule: z.enum(['cvss-fail', 'cvss-warn']),
-    threshold: score,
+    rule: z.enum(verdictRules).meta({
+      description:
+        'grace: would fail, but has become known too recently; scan-age: the latest scan is too old; unscanned: there is none',
+    }),
+    threshold: z
+      .union([z.number(), severityWord])
+      .optional()
+      .meta({ description: 'CVSS score, severity, probability (epss), or days (grace, scan-age)' }),
     findings: z
-      .array(finding)
+      .array(judgedFinding)
       .meta({ description: 'the findings that met the threshold, worst first; at most 50' }),
     total: z.int().meta({ description: 'how many findings met the threshold' }),
   })
@@ -100,17 +120,34 @@ export type VerdictReason = z.infer<typeof reason>;
 export const suppressed = z
   .object({
     total: z.int(),
-    findings: z.array(finding).meta({ description: 'the worst first; at most 20' }),
+    excepted: z.int().meta({ description: 'how many of them by exceptions' }),
+    findings: z.array(judgedFinding).meta({ description: 'the worst first; at most 20' }),
   })
   .meta({
     id: 'SuppressedFindings',
-    description: 'findings that neither counts nor verdict include, as the report says',
+    description:
+      'findings that the verdict does not include: by the report, by VEX statements, by exceptions',
   });
 export type SuppressedFindings = z.infer<typeof suppressed>;
 
+const changesAt = z
+  .array(z.object({ at: z.iso.datetime(), verdict }))
+  .meta({ description: 'when the verdict becomes worse if nothing changes but the time; at most 2' });
+
 export const scanResult = z
-  .object({ scanId: z.string(), digest, verdict, reasons: z.array(reason), counts, suppressed })
-  .meta({ id: 'ScanResult' });
+  .object({
+    scanId: z.string(),
+    digest,
+    verdict,
+    reasons: z.array(reason),
+    changesAt,
+    counts,
+    suppressed,
+    latest: z
+      .boolean()
+      .meta({ description: "false: a newer result of this scanner's is stored, and the image shows that" }),
+  })
+  .meta({ id: 'ScanResult', description: 'what this report alone makes of the image' });
 export type ScanResult = z.infer<typeof scanResult>;
 
 export const scanResults = z
@@ -149,6 +186,7 @@ const scan = z.object({
     .optional()
     .meta({ description: "when the scanner's database was made, if the report says" }),
   scannedAt: z.iso.datetime(),
+  reportSha256: z.string().meta({ description: 'hex SHA-256 of the report as it came, decompressed' }),
 });
 
 export const image = scan
@@ -158,8 +196,19 @@ export const image = scan
     aliases: imageAliases,
     verdict,
     reasons: z.array(reason),
+    changesAt,
     counts,
     suppressed,
+    firstSeenAt: z.iso.datetime().meta({ description: 'when the first report about it came' }),
+    names: z
+      .array(z.object({ name: z.string(), platform: z.string().optional(), scannedAt: z.iso.datetime() }))
+      .meta({
+        description:
+          'what the admission of workloads knows it by, beside its digest; the latest first, at most 32',
+      }),
+    clusters: z
+      .array(z.object({ clusterId: z.string(), lastSeenAt: z.iso.datetime() }))
+      .meta({ description: 'where it runs, as uploads with ?cluster= have said' }),
     scans: z
       .array(scan.extend({ verdict, counts }))
       .meta({ description: 'the latest result of each scanner; the first decided, and is shown above' }),

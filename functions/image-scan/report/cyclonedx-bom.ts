@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { Problem } from '../../../core/problem/problem.ts';
 import { bomLinkIn, bomLinkOf } from './bom-link.ts';
 import { given, list, optional, purl, readMembers, text, word } from './members.ts';
-import { partsOf } from './package-url.ts';
+import { partsOf } from '../../../core/image/package-url.ts';
 
 const named = optional(z.object({ name: optional(text(512)) }));
 

@@ -2,7 +2,7 @@ import { Problem } from '../../../core/problem/problem.ts';
 import { propertiesOf, type Bom, type Component } from './cyclonedx-bom.ts';
 import { digestIn, distinct, given } from './members.ts';
 import type { ReportedImage } from './normal-form.ts';
-import { partsOf, qualifierOf } from './package-url.ts';
+import { partsOf, qualifierOf } from '../../../core/image/package-url.ts';
 
 const ofTrivy = (image: Component | undefined, name: string): string[] =>
   propertiesOf(image, `aquasecurity:trivy:${name}`);

@@ -10,7 +10,7 @@ import {
 } from './cyclonedx-vulnerability.ts';
 import { aliasesOf, given, guardFindings, label, readMembers, time, timeIfAny } from './members.ts';
 import type { Report, VexStatement } from './normal-form.ts';
-import { withRange, withVersion } from './package-url.ts';
+import { withRange, withVersion } from '../../../core/image/package-url.ts';
 import { applicable, productId, type VexProduct } from './vex-product.ts';
 
 /** CycloneDX with vulnerabilities that somebody has analysed and without components. */

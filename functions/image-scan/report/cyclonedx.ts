@@ -21,7 +21,7 @@ import {
 } from './cyclonedx-vulnerability.ts';
 import { aliasesOf, distinct, given, guardFindings, label, readMembers, time, timeIfAny } from './members.ts';
 import type { Report, ReportedFinding, Suppression } from './normal-form.ts';
-import { partsOf, withoutQualifier } from './package-url.ts';
+import { partsOf, withoutQualifier } from '../../../core/image/package-url.ts';
 
 /** A CycloneDX document that is no VEX; the reader says whether it is the result of a scan. */
 export const isOfCycloneDx = (json: unknown): boolean => isCycloneDx(json) && !isVex(json);

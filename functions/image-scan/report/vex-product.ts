@@ -2,7 +2,7 @@ import { Problem } from '../../../core/problem/problem.ts';
 import { digestOfPurl } from './cyclonedx-image.ts';
 import { digestIn } from './members.ts';
 import type { VexStatement } from './normal-form.ts';
-import { partsOf, withoutQualifier } from './package-url.ts';
+import { partsOf, withoutQualifier } from '../../../core/image/package-url.ts';
 
 export type VexProduct = VexStatement['products'][number];
 

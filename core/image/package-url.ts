@@ -71,3 +71,23 @@ function decoded(part: string): string {
     return part;
   }
 }
+
+/** All qualifiers as they are written. */
+export const qualifierTextOf = (purl: string): string => split(purl).qualifiers;
+
+/** The qualifiers, decoded; their names in lower case. */
+export const qualifiersOf = (purl: string): ReadonlyMap<string, string> =>
+  new Map(
+    [...new URLSearchParams(split(purl).qualifiers.replaceAll('+', '%2B'))].flatMap(([name, value]) =>
+      value.trim() === '' ? [] : [[name.toLowerCase(), value.trim()] as const],
+    ),
+  );
+
+/**
+ * Type, namespace and name, by which the same package is told in two package URLs: in one case, as ecosystems differ in
+ * theirs, and PyPI's names with one kind of hyphen (PEP 503).
+ */
+export function packageKey({ type, namespace, name }: PackageUrl): string {
+  const key = [type, ...(namespace === undefined ? [] : [namespace]), name].join('/').toLowerCase();
+  return type === 'pypi' ? key.replace(/[-_.]+/g, '-') : key;
+}
