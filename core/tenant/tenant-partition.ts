@@ -17,6 +17,7 @@ export type TenantCollection =
   | 'IMAGE_HISTORY'
   | 'IMAGE_CHANGES'
   | 'IMAGE_POLICY'
+  | 'ADMISSION_POLICY'
   | 'SCAN_UPLOADS';
 
 /**

@@ -5,6 +5,7 @@ import { ClusterRepository } from '../../core/cluster/cluster-repository.ts';
 import { IdentityRepository } from '../../core/credential/identity-repository.ts';
 import { CertificateDirectoryRepository } from '../../core/directory/certificate-directory-repository.ts';
 import { TunnelDirectoryRepository } from '../../core/directory/tunnel-directory-repository.ts';
+import { FollowerRepository } from '../../core/tenant/follower-repository.ts';
 import type { RandomBytes } from '../../core/tenant/identifier.ts';
 import {
   documentClient,
@@ -18,7 +19,6 @@ import { ApiKeyRepository } from './api-key-repository.ts';
 import { ClusterNameRepository } from './cluster-name-repository.ts';
 import { type ClusterTokens, kmsClusterTokens } from './cluster-token.ts';
 import type { Environment } from './env.ts';
-import { FollowerRepository } from './follower-repository.ts';
 import { KeptAccessRuleRepository } from './kept-access-rule-repository.ts';
 import { ProgressRepository } from './progress-repository.ts';
 import { RegisteredClusterRepository } from './registered-cluster-repository.ts';
@@ -97,7 +97,7 @@ export function stores(
     certificates: new CertificateDirectoryRepository(dynamo, tables.directory),
     tunnels: new TunnelDirectoryRepository(dynamo, tables.directory),
     progress: new ProgressRepository(access, tables.tenant),
-    followers: new FollowerRepository(access, tables.tenant),
+    followers: new FollowerRepository(access, tables.tenant, 'PROGRESS'),
   };
 }
 

@@ -5,7 +5,7 @@ import {
   type ProgressRecord,
   ProgressRepository,
 } from '../../../functions/registration/progress-repository.ts';
-import { followersOfTenant } from '../../../functions/registration/follower-repository.ts';
+import { followersOfTenant } from '../../../core/tenant/follower-repository.ts';
 import { followMs, showProgress } from '../../../functions/registration/show-progress.ts';
 import { silenceMs } from '../../../functions/registration/progress-states.ts';
 import { unitsAreExact } from '../../engine.ts';

@@ -1,9 +1,9 @@
 import { GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
-import { ifHolds } from '../../core/aws/dynamodb-errors.ts';
-import type { TenantAccess } from '../../core/tenant/tenant-access.ts';
-import { tenantPartition } from '../../core/tenant/tenant-partition.ts';
+import { ifHolds } from '../aws/dynamodb-errors.ts';
+import type { TenantAccess } from './tenant-access.ts';
+import { type TenantCollection, tenantPartition } from './tenant-partition.ts';
 
-/** Who wait at the same time, over all clusters of a tenant. */
+/** Who wait at the same time for one kind of thing, over the whole of a tenant. */
 export const followersOfTenant = 5;
 
 /** How often a change gives way to others at the same time. */
@@ -19,17 +19,20 @@ type Followers = {
 };
 
 /**
- * Who of a tenant waits for progress. Each occupies an execution of the function, of which all tenants share a bounded
- * number: so a tenant has a few places. One item; a place of who died lapses.
+ * Who of a tenant waits for something, be it progress or the result of an upload. Each occupies an execution of the
+ * function, of which all tenants share a bounded number: so a tenant has a few places for each such thing. One item in
+ * the collection of what is waited for; a place of who died lapses.
  * Units: `enter` and `leave` 1 read and 1 write; `enter` without a place 1 read; more when others are faster.
  */
 export class FollowerRepository {
   readonly #access: TenantAccess;
   readonly #table: string;
+  readonly #collection: TenantCollection;
 
-  constructor(access: TenantAccess, tenantTable: string) {
+  constructor(access: TenantAccess, tenantTable: string, collection: TenantCollection) {
     this.#access = access;
     this.#table = tenantTable;
+    this.#collection = collection;
   }
 
   /** Takes a place until then (epoch ms); false when there is none, or too many come at once. */
@@ -57,7 +60,7 @@ export class FollowerRepository {
     change: (places: Followers['places']) => Followers['places'] | undefined,
   ): Promise<boolean> {
     const { dynamo } = this.#access(tenantId);
-    const key = { pk: tenantPartition(tenantId, 'PROGRESS'), sk: 'FOLLOWERS' };
+    const key = { pk: tenantPartition(tenantId, this.#collection), sk: 'FOLLOWERS' };
     for (let turn = 0; turn < tries; turn += 1) {
       const { Item } = await dynamo.send(
         new GetCommand({ TableName: this.#table, Key: key, ConsistentRead: true }),

@@ -1,10 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import {
-  FollowerRepository,
-  followersOfTenant,
-} from '../../../functions/registration/follower-repository.ts';
+import { FollowerRepository, followersOfTenant } from '../../../core/tenant/follower-repository.ts';
 import { type Engine, startEngine, unitsAreExact } from '../../engine.ts';
-import { tenantA, tenantB } from './setting.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -20,9 +16,9 @@ const repository = () => {
   tables += 1;
   const letter = 'abcdefghijklmnop'[tables] ?? '';
   return {
-    followers: new FollowerRepository(engine.access, engine.tables.tenant),
-    tenant: `${tenantA.slice(0, -1)}${letter}`,
-    other: `${tenantB.slice(0, -1)}${letter}`,
+    followers: new FollowerRepository(engine.access, engine.tables.tenant, 'PROGRESS'),
+    tenant: `t-${'a'.repeat(19)}${letter}`,
+    other: `t-${'b'.repeat(19)}${letter}`,
   };
 };
 const names = Array.from({ length: followersOfTenant }, (_, index) => `follower-${index}`);
