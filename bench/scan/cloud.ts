@@ -66,6 +66,7 @@ export async function startCloud(directory: string): Promise<Cloud> {
       TENANT_TABLE: names.table,
       TENANT_ROLE_ARN: names.tenant,
       SCAN_BUCKET: names.bucket,
+      SCAN_RETENTION_DAYS: '400',
       POWERTOOLS_LOG_LEVEL: 'ERROR',
     },
     close: () => endpoint.close(),

@@ -1,8 +1,6 @@
 import { gunzipSync } from 'node:zlib';
 import { Problem } from '../../core/problem/problem.ts';
-
-/** Largest report taken inline, bytes after decompression: Lambda's event holds 6 MB, escaped (larger ones will be presigned uploads). */
-export const maxReportBytes = 4 * 1024 * 1024;
+import { inlineLimits, type ReportLimits, storedLimits } from './report/report-limits.ts';
 
 /**
  * The bytes of a report. The gateway has decompressed them already; a front that does not is met here, with the same
@@ -16,22 +14,33 @@ export function readReportBody(raw: Buffer, header: (name: string) => string | u
       'A report is application/json (curl: -H "Content-Type: application/json").',
     );
   }
-  const body = isGzip(raw) ? decompressed(raw) : raw;
-  if (body.length > maxReportBytes) throw tooLarge();
+  return plainReport(raw);
+}
+
+/**
+ * The bytes of a report that may be gzip, told by its first two: PAYLOAD_TOO_LARGE when it is larger than the limits say,
+ * of which no more is decompressed; REPORT_MALFORMED for what is not whole.
+ */
+export function plainReport(raw: Buffer, limits: ReportLimits = inlineLimits): Buffer {
+  const body = isGzip(raw) ? decompressed(raw, limits) : raw;
+  if (body.length > limits.bytes) throw tooLarge(limits);
   return body;
 }
 
 /** RFC 1952 §2.3.1; no JSON text begins so. */
 const isGzip = (bytes: Buffer): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
 
-function decompressed(bytes: Buffer): Buffer {
+function decompressed(bytes: Buffer, limits: ReportLimits): Buffer {
   try {
-    return gunzipSync(bytes, { maxOutputLength: maxReportBytes });
+    return gunzipSync(bytes, { maxOutputLength: limits.bytes });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limits);
     throw new Problem('REPORT_MALFORMED', 'The body is not whole gzip data.');
   }
 }
 
-const tooLarge = () =>
-  new Problem('PAYLOAD_TOO_LARGE', `A report may have ${maxReportBytes} bytes, decompressed.`);
+const tooLarge = ({ bytes }: ReportLimits) =>
+  new Problem(
+    'PAYLOAD_TOO_LARGE',
+    `A report may have ${bytes} bytes, decompressed${bytes < storedLimits.bytes ? '; larger ones: POST /v1/scan-uploads' : ''}.`,
+  );

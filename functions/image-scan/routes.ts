@@ -1,13 +1,17 @@
 import type { RouteHandlers } from '../../core/api/api-function.ts';
 import type { Dependencies } from './deps.ts';
-import { imageView, listImages } from './images.ts';
-import { reached } from './reached.ts';
+import { fitting } from './fewer-findings.ts';
+import { imageFindings } from './image-findings.ts';
+import { oneImage } from './images.ts';
+import { listImages } from './list-images.ts';
 import { readReportBody } from './report-body.ts';
+import { ruleHandlers } from './rule-routes.ts';
 import { takeReport } from './take-report.ts';
+import { verdictHistory } from './verdict-history.ts';
+import { uploadHandlers } from './upload-routes.ts';
 
 /** The handlers of this function's rows. Units: in the docstring of each repository; test/functions/image-scan pins them. */
 export function handlers(deps: Dependencies): RouteHandlers<'image-scan'> {
-  const { policies } = deps;
   return {
     'POST /v1/scans': async ({ caller, query, rawBody, header }) => {
       const result = await takeReport(deps, {
@@ -15,23 +19,29 @@ export function handlers(deps: Dependencies): RouteHandlers<'image-scan'> {
         report: readReportBody(rawBody(), header),
         image: query.image,
         digest: query.digest,
+        cluster: query.cluster,
+        may: {
+          report: caller.scopes.has('scans:write'),
+          state: caller.scopes.has('image-policy:write'),
+        },
       });
       // Relative to …/v1/scans: the base URL may hold a stage's path that this function does not know.
-      const path = 'items' in result ? 'images' : `images/${result.digest}`;
-      return { body: result, headers: { Location: path } };
+      const path = 'digest' in result ? `images/${result.digest}` : 'images';
+      return { body: fitting(result), headers: { Location: path } };
     },
     'GET /v1/images': async ({ caller, query }) => ({
       body: await listImages(deps, caller.tenantId, query),
     }),
     'GET /v1/images/{digest}': async ({ caller, params }) => ({
-      body: await imageView(deps, caller.tenantId, params.digest),
+      body: fitting(await oneImage(deps, caller.tenantId, params.digest)),
     }),
-    'GET /v1/image-policy': async ({ caller }) => ({
-      body: await reached('The image policy', policies.read(caller.tenantId)),
+    'GET /v1/images/{digest}/findings': async ({ caller: { tenantId }, params: { digest }, query }) => ({
+      body: await imageFindings(deps, { tenantId, digest, query }),
     }),
-    'PUT /v1/image-policy': async ({ caller, body }) => {
-      await reached('The image policy', policies.write(caller.tenantId, body));
-      return { body };
-    },
+    'GET /v1/images/{digest}/history': async ({ caller: { tenantId }, params: { digest }, query }) => ({
+      body: await verdictHistory(deps, { tenantId, digest, query }),
+    }),
+    ...ruleHandlers(deps),
+    ...uploadHandlers(deps),
   };
 }

@@ -1,132 +1,107 @@
 import { createHash } from 'node:crypto';
-import type { ImageAliases, ImagePolicy, ScanResult, ScanResults } from '../../core/image/image-schema.ts';
+import type { ImageRules } from '../../core/image/image-rules.ts';
+import type { ScanResult, ScanResults } from '../../core/image/image-schema.ts';
+import { judgeImage } from '../../core/image/judge.ts';
+import type { StatementsTaken } from '../../core/image/statements-schema.ts';
 import { Problem } from '../../core/problem/problem.ts';
-import { base32 } from '../../core/tenant/identifier.ts';
+import { reached } from '../../core/problem/reached.ts';
 import type { Dependencies } from './deps.ts';
-import { countBySeverity, evidenceOf } from './evidence.ts';
-import type { ImageRecord } from './image-repository.ts';
-import { shownInLists, shownJudgement } from './images.ts';
-import { reached } from './reached.ts';
-import { readReport, takenFormats } from './report/detect.ts';
-import type { Report, ReportedImage } from './report/normal-form.ts';
-import { addressed, type Addressed } from './reported-images.ts';
-import { shownFinding } from './shown-finding.ts';
+import { shownInLists, shownJudgement } from './image-view.ts';
+import { keepScan, type Kept } from './keep-scan.ts';
+import { readReport } from './report/detect.ts';
+import type { ReportLimits } from './report/report-limits.ts';
+import { addressed } from './reported-images.ts';
+import { type About, outcomeIn } from './scan-outcome.ts';
+import { takeStatements } from './take-statements.ts';
 
-type Upload = {
+export type Upload = {
   readonly tenantId: string;
+  /** As it came, decompressed. */
   readonly report: Uint8Array;
+  /** Reference and digest of the image, as the request has them. */
   readonly image: string | undefined;
   readonly digest: string | undefined;
+  /** Where the images run. */
+  readonly cluster: string | undefined;
+  /** What the caller may send: reports (scans:write), VEX documents (image-policy:write). */
+  readonly may: { readonly report: boolean; readonly state: boolean };
+  /** Default: those of a request's body. */
+  readonly limits?: ReportLimits;
 };
 
-/** Images of one report that are written at a time. */
+/** Images of one report that are stored at a time. */
 const atOnce = 8;
-/** Names of each kind that an image keeps. */
-const maxAliases = 20;
 
 /**
- * Takes a scan report: checks it whole, stores it in S3, then stores the latest result of each of its images by itself,
- * then judges. A failure leaves at most a report that no image points at, or some of several images; the same upload
- * again completes it. A scan's ID comes from the report's content, so the same report is the same scan. A report that
- * is older than the image's latest of the same scanner is kept and judged, but does not replace it. Units: 1 read; for each image 1 write
- * per KB of its item; one S3 PUT.
+ * Takes a scan report: checks it whole, stores it in S3, then the latest result of each of its images by itself, and
+ * answers with what it alone makes of them. A failure leaves at most a report that no image points at, or some of
+ * several images; the same upload again completes it. A scan's ID comes from the report's content, so the same report
+ * is the same scan. A report that is older than the image's latest of the same scanner is kept and judged, but does not
+ * replace it. A VEX document is taken by `takeStatements`. Units: 1 read, and what `keepScan` takes for each image; 1
+ * read more with a cluster; one S3 PUT.
  */
 export async function takeReport(
-  { images, policies, reports, now }: Dependencies,
-  { tenantId, report: bytes, image, digest: requested }: Upload,
-): Promise<ScanResult | ScanResults> {
-  const report = readReport(bytes);
+  deps: Dependencies,
+  { tenantId, report: bytes, image, digest, cluster, may, limits }: Upload,
+): Promise<ScanResult | ScanResults | StatementsTaken> {
+  const report = readReport(bytes, limits);
   if (!('scans' in report)) {
-    throw new Problem(
-      'REPORT_UNSUPPORTED',
-      `Found a VEX document: statements about results, and no result of a scan. ${takenFormats}`,
-    );
+    return takeStatements(deps, { tenantId, document: report, bytes, mayState: may.state });
   }
-  const { addressed: targets, skipped, single } = addressed(report.scans, { image, digest: requested });
-  const sha256 = createHash('sha256').update(bytes).digest();
-  const taken = now();
-  const records = targets.map((target) =>
-    recordOf(target, { report, taken, scanId: scanIdOf(sha256, single ? undefined : target.digest), image }),
-  );
+  if (!may.report) throw new Problem('ACCESS_DENIED', 'Reports of scans need scans:write.');
+  const { addressed: targets, skipped, single } = addressed(report.scans, { image, digest });
+  const [rules] = await Promise.all([
+    reached('The rules for images', deps.rules.ready(tenantId)),
+    assertCluster(deps, tenantId, cluster),
+  ]);
 
-  const policy = await reached('The image policy', policies.read(tenantId));
+  const hash = createHash('sha256').update(bytes).digest();
+  const now = deps.now();
+  const about: About = { report, sha256: hash, taken: now, single, image };
   const [only] = targets;
   const reportKey = await reached(
     'The store of reports',
-    reports.keep(tenantId, {
-      ...(single && only ? { digest: only.digest } : {}),
-      sha256: sha256.toString('hex'),
+    deps.reports.keep(tenantId, {
+      about: single && only ? only.digest : 'several',
+      sha256: hash.toString('hex'),
       report: bytes,
     }),
   );
-  for (let at = 0; at < records.length; at += atOnce) {
-    const some = records.slice(at, at + atOnce);
-    await reached(
-      'The table of images',
-      Promise.all(some.map((record) => images.keepLatest(tenantId, { ...record, reportKey }))),
-    );
+  const items: ScanResult[] = [];
+  for (let at = 0; at < targets.length; at += atOnce) {
+    const some = targets.slice(at, at + atOnce).map(async (target) => {
+      const outcome = outcomeIn(target, about);
+      const kept = await keepScan(deps, tenantId, { outcome, reportKey, clusterId: cluster, rules, now });
+      return shown(target.digest, kept, { rules, now, single });
+    });
+    items.push(...(await Promise.all(some)));
   }
-  const [first] = records;
-  if (single && first) return resultOf(first, policy);
-  return { items: records.map((record) => resultOf(record, policy, shownInLists)), skipped };
+  const [first] = items;
+  return single && first ? first : { items, skipped };
 }
 
-type NewRecord = Omit<ImageRecord, 'reportKey'>;
-
-const resultOf = (
-  { scanId, digest, counts, evidence }: NewRecord,
-  policy: ImagePolicy,
-  shown?: number,
-): ScanResult => ({
-  scanId,
-  digest,
-  ...shownJudgement(evidence, policy, shown),
-  counts,
-});
-
-/** Of several images in one report each has a scan of its own. */
-function scanIdOf(sha256: Buffer, digest: string | undefined): string {
-  const hash = digest === undefined ? sha256 : createHash('sha256').update(sha256).update(digest).digest();
-  return `s-${base32(hash).slice(0, 26)}`;
+/** NOT_FOUND for what is no cluster of the tenant's: absent, malformed and another tenant's are the same. */
+async function assertCluster(
+  { clusters }: Pick<Dependencies, 'clusters'>,
+  tenantId: string,
+  cluster: string | undefined,
+): Promise<void> {
+  if (cluster === undefined) return;
+  const found = await reached('The table of clusters', clusters.find(tenantId, cluster));
+  if (!found) throw new Problem('NOT_FOUND', 'There is no such cluster.');
 }
 
-function recordOf(
-  { scan, digest }: Addressed,
-  about: {
-    readonly report: Report;
-    readonly taken: number;
-    readonly scanId: string;
-    readonly image: string | undefined;
-  },
-): NewRecord {
-  const { name, version, databaseAt } = about.report.scanner;
-  const findings = scan.findings.map(shownFinding);
-  const image = about.image ?? scan.image.references[0];
-  return {
-    digest,
-    scanId: about.scanId,
-    // A clock that is ahead must not keep every later scan from replacing this one.
-    scannedAt: Math.min(scan.createdAt ?? about.report.createdAt ?? about.taken, about.taken),
-    scanner: version === undefined ? name : `${name} ${version}`,
-    scannerName: scannerNameOf(name),
-    ...(databaseAt === undefined ? {} : { databaseAt }),
-    ...(image === undefined ? {} : { image }),
-    aliases: aliasesOf(scan.image),
-    counts: countBySeverity(findings),
-    evidence: evidenceOf(findings),
-  };
+function shown(
+  digest: string,
+  { result, isLatest }: Kept,
+  { rules, now, single }: { rules: ImageRules; now: number; single: boolean },
+): ScanResult {
+  const judgement = judgeImage(
+    { digest, results: [result] },
+    rules,
+    now,
+    single ? {} : { shown: shownInLists },
+  );
+  const { scanId, counts } = result;
+  return { scanId, digest, ...shownJudgement(judgement), counts, latest: isLatest };
 }
-
-/** Part of a key: CycloneDX lets a tool be called anything. */
-const scannerNameOf = (name: string): string =>
-  name
-    .toLowerCase()
-    .replace(/[^a-z0-9.-]+/g, '-')
-    .slice(0, 64);
-
-const aliasesOf = ({ references, digests, imageId, platform }: ReportedImage): ImageAliases => ({
-  references: references.slice(0, maxAliases),
-  digests: digests.slice(0, maxAliases),
-  ...(imageId === undefined ? {} : { imageId }),
-  ...(platform === undefined ? {} : { platform }),
-});

@@ -7,6 +7,7 @@ import { word } from './members.ts';
 import type { Report, ReportFormat } from './normal-form.ts';
 import { isOfOpenVex, readOpenVex } from './openvex.ts';
 import { parseReportJson } from './report-json.ts';
+import { inlineLimits, type ReportLimits } from './report-limits.ts';
 import { readSarif } from './sarif.ts';
 import { readTrivy, readTrivyArray } from './trivy.ts';
 import { readTrivyK8s } from './trivy-k8s.ts';
@@ -14,7 +15,7 @@ import { isOfTrivyOperator, readTrivyOperator } from './trivy-operator.ts';
 
 /** What is taken, in the words of a refusal. */
 export const takenFormats =
-  'Taken are reports about container images: Trivy JSON (trivy image, trivy k8s, trivy-operator, Harbor), Grype JSON, CycloneDX 1.4–1.7 JSON with vulnerabilities, and SARIF 2.1.0 of Trivy or Grype.';
+  'Taken are reports about container images: Trivy JSON (trivy image, trivy k8s, trivy-operator, Harbor), Grype JSON, CycloneDX 1.4–1.7 JSON with vulnerabilities, and SARIF 2.1.0 of Trivy or Grype; and VEX documents: OpenVEX 0.2, CycloneDX.';
 
 type Members = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Members =>
@@ -62,16 +63,30 @@ const formats: Readonly<Record<ReportFormat, Format>> = {
  * Reads a report of any format that we know, which is told by its content alone. REPORT_MALFORMED, PAYLOAD_TOO_LARGE,
  * and REPORT_UNSUPPORTED with what was found where that is of no format, or of more than one.
  */
-export function readReport(bytes: Uint8Array): Report {
-  const json = parseReportJson(bytes);
+export function readReport(bytes: Uint8Array, limits: ReportLimits = inlineLimits): Report {
+  const json = parseReportJson(bytes, limits);
   const found = Object.values(formats).filter(({ isIt }) => isIt(json));
   const [format, ...others] = found;
   if (!format) throw unsupported(unknownFormat(json));
   if (others.length > 0) {
     throw unsupported(`what could be ${found.map(({ name }) => name).join(', or ')}`);
   }
-  return format.read(json);
+  const report = format.read(json);
+  if (findingsIn(report) > limits.findings) {
+    throw new Problem('PAYLOAD_TOO_LARGE', `A report may have ${limits.findings} findings.`);
+  }
+  return report;
 }
+
+/** Of a VEX document, the products and parts of products that its statements are about. */
+const findingsIn = (report: Report): number =>
+  'scans' in report
+    ? report.scans.reduce((sum, { findings }) => sum + findings.length, 0)
+    : report.statements.reduce(
+        (sum, { products }) =>
+          products.reduce((count, { subcomponents }) => count + Math.max(1, subcomponents.length), sum),
+        0,
+      );
 
 const unsupported = (found: string) => new Problem('REPORT_UNSUPPORTED', `Found ${found}. ${takenFormats}`);
 

@@ -2,9 +2,10 @@ import * as z from 'zod';
 import { severities, type Severity } from '../../../core/image/image-schema.ts';
 import { Problem } from '../../../core/problem/problem.ts';
 import { cvssVersions, type CvssScore } from './normal-form.ts';
+import { storedLimits } from './report-limits.ts';
 
-/** More findings than any real report has; what is above would be an attempt to keep us busy. */
-export const maxFindings = 20_000;
+/** More findings than any real report has; what is above would be an attempt to keep us busy. readReport may allow fewer. */
+export const maxFindings = storedLimits.findings;
 /** PAYLOAD_TOO_LARGE for more findings than that, counted and suppressed ones together. */
 export function guardFindings(count: number): void {
   if (count > maxFindings) {

@@ -11,7 +11,7 @@ export const findingKey = ({
 }: ReportedFinding): string =>
   [vulnerability, ...(purl === undefined ? [name, version] : [purl]), location].join('\n');
 
-/** More images than a cluster's report of 4 MB has; each is stored by itself, within one request. */
+/** More images than a cluster's report of 4 MB has; each is stored by itself, within one request or event. */
 export const maxImages = 500;
 
 /**

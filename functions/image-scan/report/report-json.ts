@@ -1,20 +1,15 @@
 import { Problem } from '../../../core/problem/problem.ts';
+import { inlineLimits, type ReportLimits } from './report-limits.ts';
 
 /** How deep arrays and objects may stand in each other; the formats that we know need fewer than 20. */
 export const maxNesting = 100;
 
 /**
- * How many arrays and objects a report may have: real ones have one for each 40 bytes and more, so 4 MB have fewer.
- * Millions of empty ones would take a hundred times their text's memory.
- */
-export const maxContainers = 250_000;
-
-/**
  * Parses a report's bytes: strict UTF-8, bounded nesting, JSON without duplicate or prototype keys; REPORT_MALFORMED
- * otherwise, without quoting values of the report; PAYLOAD_TOO_LARGE for more than 250,000 arrays and objects. Linear in
- * time; memory is that of the text and of what it becomes.
+ * otherwise, without quoting values of the report; PAYLOAD_TOO_LARGE for more arrays and objects, or members of objects,
+ * than `limits` has. Linear in time; memory is that of the text and of what it becomes.
  */
-export function parseReportJson(bytes: Uint8Array): unknown {
+export function parseReportJson(bytes: Uint8Array, limits: ReportLimits = inlineLimits): unknown {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -22,7 +17,7 @@ export function parseReportJson(bytes: Uint8Array): unknown {
     throw new Problem('REPORT_MALFORMED', 'The report is not UTF-8 text.');
   }
   if (text.trim() === '') throw new Problem('REPORT_MALFORMED', 'The report is empty.');
-  assertPlain(text);
+  assertPlain(text, limits);
   try {
     return JSON.parse(text);
   } catch {
@@ -43,12 +38,13 @@ const prototypeKeys: ReadonlySet<string> = new Set(['__proto__', 'constructor', 
  * two members of one name in an object, of which one reader sees the first and another the last (RFC 8259 §4). Names
  * are compared as they read, not as they are escaped. What is no JSON may pass here: JSON.parse refuses it.
  */
-function assertPlain(text: string): void {
+function assertPlain(text: string, limits: ReportLimits): void {
   // Of each open container, from the outermost: the names seen; the sets of closed ones are used again.
   const names: Set<string>[] = [];
   const isObject: boolean[] = [];
   let depth = 0;
   let containers = 0;
+  let members = 0;
   let nameNext = false;
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
@@ -56,6 +52,10 @@ function assertPlain(text: string): void {
       const end = endOfString(text, at + 1);
       if (nameNext) {
         nameNext = false;
+        members += 1;
+        if (members > limits.members) {
+          throw new Problem('PAYLOAD_TOO_LARGE', `A report may have ${limits.members} members of objects.`);
+        }
         const name = nameIn(text.slice(at + 1, end));
         const seen = names[depth];
         if (prototypeKeys.has(name)) {
@@ -72,8 +72,8 @@ function assertPlain(text: string): void {
         throw new Problem('REPORT_MALFORMED', `The report is nested deeper than ${maxNesting} levels.`);
       }
       containers += 1;
-      if (containers > maxContainers) {
-        throw new Problem('PAYLOAD_TOO_LARGE', `A report may have ${maxContainers} arrays and objects.`);
+      if (containers > limits.containers) {
+        throw new Problem('PAYLOAD_TOO_LARGE', `A report may have ${limits.containers} arrays and objects.`);
       }
       nameNext = isObject[depth] = code === openObject;
       const seen = (names[depth] ??= new Set());

@@ -1,73 +1,22 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
-import type { ImageView } from '../../../core/image/image-schema.ts';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { newTenantId } from '../../../core/tenant/identifier.ts';
-import type { Dependencies } from '../../../functions/image-scan/deps.ts';
-import { ImagePolicyRepository } from '../../../functions/image-scan/image-policy-repository.ts';
-import { ImageRepository } from '../../../functions/image-scan/image-repository.ts';
-import { ReportRepository } from '../../../functions/image-scan/report-repository.ts';
-import { handlers } from '../../../functions/image-scan/routes.ts';
 import { type Engine, startEngine } from '../../engine.ts';
-import { type Answered, caller, member } from '../api-call.ts';
+import { member } from '../api-call.ts';
 import { digestOf, scored, trivyFixture, trivyReport } from './reports.ts';
-
-const now = Date.parse('2026-11-23T12:00:00Z');
-const digest = digestOf('a');
+import { digest, grypeReport, now, scanSetting, viewOf as view } from './scan-setting.ts';
 
 describe('image-scan', () => {
   let engine: Engine;
-  let deps: Dependencies;
   beforeAll(async () => {
     engine = await startEngine();
-    deps = {
-      images: new ImageRepository(engine.access, engine.tables.tenant),
-      policies: new ImagePolicyRepository(engine.access, engine.tables.tenant),
-      reports: new ReportRepository(engine.access, engine.buckets.scan),
-      now: () => now,
-    };
   });
   afterEach(() => {
     engine.faults.mend();
   });
   afterAll(() => engine.close());
-
-  /** A tenant of its own for each test. */
-  const tenant = (using: Dependencies = deps) => {
-    const tenantId = newTenantId();
-    const call = caller('image-scan', handlers(using));
-    const as = member(tenantId);
-    return {
-      tenantId,
-      post: (body: string | Uint8Array, query: Record<string, string> = { digest }, headers = {}) =>
-        call({ method: 'POST', path: '/v1/scans', query, body, headers, caller: as }),
-      image: (of = digest, who = as) =>
-        call({
-          path: `/v1/images/${of}`,
-          resource: '/v1/images/{digest}',
-          params: { digest: of },
-          caller: who,
-        }),
-      list: (query: Record<string, string> = {}, who = as) =>
-        call({ path: '/v1/images', query, caller: who }),
-      policy: (who = as) => call({ path: '/v1/image-policy', caller: who }),
-      setPolicy: (body: unknown, who = as) =>
-        call({
-          method: 'PUT',
-          path: '/v1/image-policy',
-          body: JSON.stringify(body),
-          headers: { 'Content-Type': 'application/json' },
-          caller: who,
-        }),
-      objects: async () => {
-        const { Contents = [] } = await engine.s3.send(
-          new ListObjectsV2Command({ Bucket: engine.buckets.scan, Prefix: `tenant/${tenantId}/` }),
-        );
-        return Contents.map(({ Key = '' }) => Key);
-      },
-    };
-  };
-  const view = (answer: Answered) => answer.json() as unknown as ImageView;
+  const tenant = (using: Parameters<typeof scanSetting>[1] = {}) => scanSetting(engine, using);
 
   describe('POST /v1/scans', () => {
     test('judges a real report, stores it under the tenant and answers 201 with its Location', async () => {
@@ -183,7 +132,7 @@ describe('image-scan', () => {
     });
 
     test('refuses a viewer with 403 ACCESS_DENIED and nobody with 401 UNAUTHENTICATED', async () => {
-      const call = caller('image-scan', handlers(deps));
+      const { call } = tenant();
       const scan = { method: 'POST', path: '/v1/scans', query: { digest }, body: trivyReport([]) };
       expect((await call({ ...scan, caller: member(newTenantId(), 'viewer') })).json().code).toBe(
         'ACCESS_DENIED',
@@ -240,7 +189,6 @@ describe('image-scan', () => {
 
     test('answers 503 UNAVAILABLE when S3 fails, with nothing in DynamoDB', async () => {
       const { post, image } = tenant({
-        ...deps,
         reports: { keep: () => Promise.reject(new Error('s3.internal does not answer')) },
       });
       const failed = await post(trivyReport([]));
@@ -248,56 +196,25 @@ describe('image-scan', () => {
       expect(failed.text).not.toContain('s3.internal');
       expect((await image()).status).toBe(404);
     });
-
-    test('answers 503 UNAVAILABLE when DynamoDB fails, and a retry completes', async () => {
-      const { post, image, objects } = tenant();
-      engine.faults.failWhen((operation) => operation === 'PutItem');
-      const failed = await post(trivyReport([]));
-      expect([failed.status, failed.json().code]).toEqual([503, 'UNAVAILABLE']);
-      engine.faults.mend();
-      expect((await image()).status).toBe(404);
-      expect((await post(trivyReport([]))).status).toBe(201);
-      expect(view(await image()).verdict).toBe('pass');
-      expect(await objects()).toHaveLength(1);
-    });
-
-    test('completes on a retry when the answer of the write was lost', async () => {
-      const { post, image } = tenant();
-      engine.faults.dieAfterWrite(1);
-      expect((await post(trivyReport([]))).status).toBe(503);
-      engine.faults.mend();
-      const shown = await image();
-      expect((await post(trivyReport([]))).status).toBe(201);
-      expect((await image()).text).toBe(shown.text);
-    });
   });
 
   describe('an image that several scanners have looked at', () => {
-    const grype = (scores: readonly number[], timestamp: string) =>
-      JSON.stringify({
-        matches: scores.map((baseScore, at) => ({
-          vulnerability: {
-            id: `CVE-G-${at}`,
-            severity: 'High',
-            cvss: [{ version: '3.1', metrics: { baseScore } }],
-          },
-          artifact: { name: 'a', version: '1', locations: [{ path: '/a' }] },
-        })),
-        source: { type: 'image', target: { userInput: 'registry.example/shop/web:2' } },
-        descriptor: { name: 'grype', version: '0.96.0', timestamp },
-      });
     const [first, later] = ['2026-11-01T00:00:00Z', '2026-11-02T00:00:00Z'];
 
     test('has the verdict of the one that judges it worst, and shows the results of all', async () => {
       const { post, image } = tenant();
       await post(trivyReport([scored('CVE-T', 9.5)], { CreatedAt: first }));
       // A later scan by another scanner, which finds nothing, does not clear it.
-      expect((await post(grype([], later))).json()).toMatchObject({ verdict: 'pass' });
+      expect((await post(grypeReport([], later))).json()).toMatchObject({ verdict: 'pass' });
       expect(view(await image())).toMatchObject({
         verdict: 'fail',
         scanner: 'trivy 0.72.0',
         scannedAt: '2026-11-01T00:00:00.000Z',
-        aliases: { references: ['registry.example/shop/web:2', 'registry.example/shop/web:1'] },
+        aliases: { references: ['registry.example/shop/web:1', 'registry.example/shop/web:2'] },
+        names: [
+          { name: 'registry.example/shop/web:2', scannedAt: '2026-11-02T00:00:00.000Z' },
+          { name: 'registry.example/shop/web:1', scannedAt: '2026-11-01T00:00:00.000Z' },
+        ],
         scans: [
           { scanner: 'trivy 0.72.0', verdict: 'fail', counts: { high: 1 } },
           { scanner: 'grype 0.96.0', verdict: 'pass', scannedAt: '2026-11-02T00:00:00.000Z' },
@@ -309,142 +226,8 @@ describe('image-scan', () => {
         verdict: 'pass',
         scans: [{ verdict: 'pass' }, { verdict: 'pass' }],
       });
-      await post(grype([9.9], first));
+      await post(grypeReport([9.9], first));
       expect(view(await image()).verdict).toBe('pass');
-    });
-
-    test('is listed once, whatever the size of a page', async () => {
-      const { post, list } = tenant();
-      const digests = ['1', '2', '3', '4'].map(digestOf);
-      for (const each of digests) {
-        await post(trivyReport([scored('CVE-T', each === digests[2] ? 9.5 : 1)]), { digest: each });
-        await post(grype([5], first), { digest: each });
-      }
-      for (const limit of ['1', '2', '3', '4', '100']) {
-        const seen: ImageView[] = [];
-        let cursor: string | undefined;
-        do {
-          const page = (await list({ limit, ...(cursor ? { cursor } : {}) })).json() as {
-            items: ImageView[];
-            nextCursor?: string;
-          };
-          expect(page.items.length).toBeLessThanOrEqual(Number(limit));
-          seen.push(...page.items);
-          cursor = page.nextCursor;
-        } while (cursor);
-        expect(seen.map((each) => each.digest)).toEqual(digests);
-        expect(seen.map((each) => each.scans.length)).toEqual([2, 2, 2, 2]);
-      }
-      expect((await list({ verdict: 'fail' })).json().items).toMatchObject([{ digest: digests[2] }]);
-      expect((await list({ verdict: 'warn', limit: '2' })).json().items).toMatchObject([
-        { digest: digests[0] },
-        { digest: digests[1] },
-      ]);
-    });
-  });
-
-  describe('GET /v1/images', () => {
-    const posted = async (count: number) => {
-      const one = tenant();
-      for (let at = 0; at < count; at += 1) {
-        const each = `sha256:${String(at).padStart(64, '0')}`;
-        await one.post(trivyReport([scored('CVE-1', at % 3 === 0 ? 9.5 : 1)]), { digest: each });
-      }
-      return one;
-    };
-
-    test('pages through all images once, in the order of their digests', async () => {
-      const { list } = await posted(7);
-      const seen: string[] = [];
-      let cursor: string | undefined;
-      do {
-        const page = (await list({ limit: '3', ...(cursor ? { cursor } : {}) })).json() as {
-          items: ImageView[];
-          nextCursor?: string;
-        };
-        seen.push(...page.items.map((each) => each.digest));
-        cursor = page.nextCursor;
-      } while (cursor);
-      expect(seen).toHaveLength(7);
-      expect(seen).toEqual([...new Set(seen)].sort());
-    });
-
-    test('ends without a cursor when the last page is full', async () => {
-      const { list } = await posted(3);
-      const page = (await list({ limit: '3' })).json();
-      expect(page.items).toHaveLength(3);
-      expect(page).not.toHaveProperty('nextCursor');
-    });
-
-    test('filters by the verdict of this moment', async () => {
-      const { list, setPolicy } = await posted(6);
-      const digests = async (verdict: string) =>
-        ((await list({ verdict })).json().items as ImageView[]).map((each) => Number(each.digest.slice(-1)));
-      expect(await digests('fail')).toEqual([0, 3]);
-      expect(await digests('pass')).toEqual([1, 2, 4, 5]);
-      await setPolicy({ warnAt: 1, failAt: 9.6 });
-      expect(await digests('fail')).toEqual([]);
-      expect(await digests('warn')).toEqual([0, 1, 2, 3, 4, 5]);
-    });
-
-    test('shows three findings of each reason, and their number', async () => {
-      const { post, list } = tenant();
-      await post(trivyReport(Array.from({ length: 5 }, (_, at) => scored(`CVE-${at}`, 9))));
-      const [item] = (await list()).json().items as ImageView[];
-      expect(item?.reasons[0]).toMatchObject({ total: 5 });
-      expect(item?.reasons[0]?.findings).toHaveLength(3);
-    });
-
-    test("refuses another tenant's cursor, and a bad one, with 400 INVALID_CURSOR", async () => {
-      const [mine, theirs] = [await posted(2), await posted(2)];
-      const { nextCursor } = (await theirs.list({ limit: '1' })).json() as { nextCursor: string };
-      for (const cursor of [nextCursor, 'x', '']) {
-        expect((await mine.list({ cursor })).json().code).toBe('INVALID_CURSOR');
-      }
-    });
-  });
-
-  describe('the image policy', () => {
-    test('is the default until it is set, and verdicts follow at once', async () => {
-      const { post, image, policy, setPolicy } = tenant();
-      expect((await policy()).json()).toEqual({ warnAt: 4, failAt: 9 });
-      await post(trivyFixture('ubuntu-1804'));
-      expect(view(await image()).verdict).toBe('warn');
-      expect((await setPolicy({ warnAt: 1, failAt: 7.8 })).json()).toEqual({ warnAt: 1, failAt: 7.8 });
-      expect(view(await image())).toMatchObject({
-        verdict: 'fail',
-        reasons: [
-          { rule: 'cvss-fail', threshold: 7.8, total: 1, findings: [{ vulnerability: 'CVE-2019-18276' }] },
-        ],
-      });
-      await setPolicy({ warnAt: 7.9, failAt: 10 });
-      expect(view(await image()).verdict).toBe('pass');
-    });
-
-    test.each([
-      [{ warnAt: 5, failAt: 4 }],
-      [{ warnAt: -1, failAt: 4 }],
-      [{ warnAt: 1, failAt: 11 }],
-      [{ warnAt: 1 }],
-      [{ warnAt: 1, failAt: 2, more: 3 }],
-    ])('refuses %j with 400 INVALID_REQUEST', async (body) => {
-      const { policy, setPolicy } = tenant();
-      const refused = await setPolicy(body);
-      expect([refused.status, refused.json().code]).toEqual([400, 'INVALID_REQUEST']);
-      expect((await policy()).json()).toEqual({ warnAt: 4, failAt: 9 });
-    });
-
-    test('keeps thresholds that are smaller than any number of DynamoDB', async () => {
-      const { policy, setPolicy } = tenant();
-      await setPolicy({ warnAt: 1e-300, failAt: 9 });
-      expect((await policy()).json()).toEqual({ warnAt: 1e-300, failAt: 9 });
-    });
-
-    test('is not for editors to change: 403 ACCESS_DENIED', async () => {
-      const { tenantId, setPolicy } = tenant();
-      expect((await setPolicy({ warnAt: 1, failAt: 2 }, member(tenantId, 'editor'))).json().code).toBe(
-        'ACCESS_DENIED',
-      );
     });
   });
 
@@ -469,30 +252,9 @@ describe('image-scan', () => {
       await theirs.post(trivyReport([scored('CVE-1', 9)]));
       await theirs.setPolicy({ warnAt: 1, failAt: 2 });
       expect((await mine.list()).json()).toEqual({ items: [] });
-      expect((await mine.policy()).json()).toEqual({ warnAt: 4, failAt: 9 });
       await mine.post(trivyReport([]));
       expect(view(await mine.image()).verdict).toBe('pass');
       expect(view(await theirs.image()).verdict).toBe('fail');
     });
-  });
-
-  test('costs what its docstrings say', async () => {
-    const { post, image, list, policy, setPolicy } = tenant();
-    const units = (work: () => Promise<unknown>) => engine.units(work);
-    // Five findings with the scores of all sources, and the image's other names: 1–2 KB.
-    expect(await units(() => post(trivyFixture('ubuntu-1804')))).toEqual({ read: 1, write: 2 });
-    expect(await units(() => image())).toEqual({ read: 2, write: 0 });
-    expect(await units(() => list())).toEqual({ read: 1.5, write: 0 });
-    expect(await units(() => policy())).toEqual({ read: 1, write: 0 });
-    expect(await units(() => setPolicy({ warnAt: 1, failAt: 2 }))).toEqual({ read: 0, write: 1 });
-    // 50 findings make the largest usual item.
-    const many = Array.from({ length: 500 }, (_, at) => ({
-      ...scored(`CVE-2026-${10_000 + at * 7}`, 5 + (at % 50) / 10),
-      PkgName: `package-${at}`,
-      PkgIdentifier: { PURL: `pkg:deb/debian/package-${at}@1.${at}?arch=amd64&distro=debian-12.1` },
-    }));
-    const { write } = await units(() => post(trivyReport(many), { digest: digestOf('c') }));
-    expect(write).toBeLessThanOrEqual(3);
-    expect((await units(() => image(digestOf('c')))).read).toBe(2);
   });
 });

@@ -1,68 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { gzipSync } from 'node:zlib';
-import { newTenantId } from '../../../core/tenant/identifier.ts';
-import { defaultImagePolicy, type ScanResult, type ScanResults } from '../../../core/image/image-schema.ts';
-import type { Dependencies } from '../../../functions/image-scan/deps.ts';
-import type { ImageRecord } from '../../../functions/image-scan/image-repository.ts';
-import { handlers } from '../../../functions/image-scan/routes.ts';
-import { caller, member } from '../api-call.ts';
+import type { ScanResult, ScanResults } from '../../../core/image/image-schema.ts';
+import { now, scanning } from './memory-scanning.ts';
 import { fixture } from './report/refusal.ts';
 import { digestOf, scored, trivyFixture, trivyReport } from './reports.ts';
 
-const now = Date.parse('2026-11-23T12:00:00Z');
 const [one, two, three] = [digestOf('1'), digestOf('2'), digestOf('3')];
-
-/** The function over repositories that only count and remember. */
-function scanning(failing: (record: ImageRecord) => boolean = () => false) {
-  const kept: { digest?: string; sha256: string }[] = [];
-  const records: ImageRecord[] = [];
-  const calls = { keep: 0, keepLatest: 0 };
-  const deps: Dependencies = {
-    images: {
-      keepLatest: (_tenant, record) => {
-        calls.keepLatest += 1;
-        if (failing(record)) return Promise.reject(new Error('no'));
-        records.push(record);
-        return Promise.resolve(true);
-      },
-      find: (_tenant, digest) => Promise.resolve(records.filter((each) => each.digest === digest).slice(-1)),
-      list: () => Promise.resolve({ images: records.map((each) => [each]), more: false }),
-    },
-    policies: {
-      read: () => Promise.resolve(defaultImagePolicy),
-      write: () => Promise.resolve(),
-    },
-    reports: {
-      keep: (_tenant, { digest, sha256 }) => {
-        calls.keep += 1;
-        kept.push({ ...(digest === undefined ? {} : { digest }), sha256 });
-        return Promise.resolve(`key-${sha256.slice(0, 8)}`);
-      },
-    },
-    now: () => now,
-  };
-  const call = caller('image-scan', handlers(deps));
-  const as = member(newTenantId());
-  const post = (report: unknown, query: Record<string, string> = {}, headers = {}) =>
-    call({
-      method: 'POST',
-      path: '/v1/scans',
-      query,
-      headers,
-      body: typeof report === 'string' || report instanceof Uint8Array ? report : JSON.stringify(report),
-      caller: as,
-    });
-  const view = async (digest: string) =>
-    (
-      await call({
-        path: `/v1/images/${digest}`,
-        resource: '/v1/images/{digest}',
-        params: { digest },
-        caller: as,
-      })
-    ).json();
-  return { post, view, kept, records, calls };
-}
 
 const resource = (name: string, digest: string | undefined, vulnerabilities: readonly unknown[] = []) => ({
   Kind: 'Deployment',
@@ -116,28 +59,11 @@ describe('a hostile report', () => {
     ['of two formats', withFirst('"matches":[],"descriptor":{}'), query, 400, 'REPORT_UNSUPPORTED'],
     ['of 501 images', ofACluster(...many(501)), {}, 413, 'PAYLOAD_TOO_LARGE'],
   ])('%s is refused, and nothing is stored', async (_what, report, asked, status, code) => {
-    const { post, calls } = scanning();
+    const { post, memory } = scanning();
     const refused = await post(report, asked);
     expect([refused.status, refused.json().code]).toEqual([status, code]);
-    expect(calls).toEqual({ keep: 0, keepLatest: 0 });
+    expect(memory.writes).toEqual([]);
     expect({}).not.toHaveProperty('a');
-  });
-
-  test('that is a VEX document is refused with REPORT_UNSUPPORTED, without words that offer it', async () => {
-    const { post, calls } = scanning();
-    const refused = await post({
-      '@context': 'https://openvex.dev/ns/v0.2.0',
-      '@id': 'https://openvex.example/1',
-      author: 'a',
-      timestamp: '2026-10-01T08:00:00Z',
-      version: 1,
-      statements: [],
-    });
-    expect(refused.json()).toMatchObject({
-      code: 'REPORT_UNSUPPORTED',
-      detail: expect.stringContaining('statements about results'),
-    });
-    expect(calls).toEqual({ keep: 0, keepLatest: 0 });
   });
 
   test('never has its words in the answer', async () => {
@@ -162,7 +88,7 @@ function many(count: number) {
 
 describe('what a report says', () => {
   test('is kept of each finding, and of the image under all of its names', async () => {
-    const { post, view, records } = scanning();
+    const { post, view, memory } = scanning();
     const posted = await post(trivyFixture('ubuntu-1804'), { digest: one });
     expect(posted.status).toBe(201);
     const image = await view(one);
@@ -181,16 +107,24 @@ describe('what a report says', () => {
       vulnerability: 'CVE-2019-18276',
       aliases: [],
       score: 7.8,
+      fix: { state: expect.any(String), versions: expect.any(Array) },
+      publishedAt: '2019-11-28T01:15:00.000Z',
+    });
+    expect(reason?.findings[0]).not.toHaveProperty('cvss');
+    const [stored] = memory.pages.get(`${one} trivy`) ?? [];
+    expect(stored).toMatchObject({
+      vulnerability: 'CVE-2019-18276',
       cvss: [
         { version: '3.1', score: 7.8, source: 'nvd' },
         { version: '3.1', score: 7.8, source: 'redhat' },
         { version: '2.0', score: 7.2, source: 'nvd' },
       ],
-      fix: { state: expect.any(String), versions: expect.any(Array) },
-      publishedAt: '2019-11-28T01:15:00.000Z',
     });
     // No descriptions, titles or links.
-    expect(JSON.stringify([image, records])).not.toMatch(/https?:\/\/|An issue was discovered/);
+    const evidence = memory.images.get(one)?.results.map((result) => result.evidence());
+    expect(JSON.stringify([image, evidence, [...memory.pages]])).not.toMatch(
+      /https?:\/\/|An issue was discovered/,
+    );
   });
 
   test('judges by the highest v3 or v4 score, and by v2 where there is no other', async () => {
@@ -229,6 +163,7 @@ describe('what a report says', () => {
       counts: { critical: 0, high: 0, medium: 1, low: 0, negligible: 0, unknown: 0 },
       suppressed: {
         total: 1,
+        excepted: 0,
         findings: [
           { vulnerability: 'CVE-2', score: 9.8, suppressed: { status: 'ignored', source: '.trivyignore' } },
         ],
@@ -245,9 +180,9 @@ describe('what a report says', () => {
     ],
     ['harbor-1.1.json', 'sha256:711103cfce07dc03d61f51e819fad7d6fbbad20fc99caa039cc8da77e7a1c51b'],
   ])('may name the image in its own way: %s', async (name, digest) => {
-    const { post, kept } = scanning();
+    const { post, memory } = scanning();
     expect((await post(fixture(name))).json()).toMatchObject({ digest });
-    expect(kept).toMatchObject([{ digest }]);
+    expect(memory.reports).toMatchObject([{ about: digest }]);
   });
 });
 
@@ -290,7 +225,7 @@ describe('a report about several images', () => {
   );
 
   test('is answered with each, stores each by itself and the report once, and says what it cannot store', async () => {
-    const { post, view, kept, records, calls } = scanning();
+    const { post, view, memory } = scanning();
     const posted = await post(report);
     expect([posted.status, posted.headers.Location]).toEqual([201, 'images']);
     const { items, skipped } = posted.json() as unknown as ScanResults;
@@ -302,10 +237,11 @@ describe('a report about several images', () => {
     expect(skipped).toEqual([
       { image: 'registry.example/job:1', code: 'REPORT_DIGEST_MISSING', findings: 1 },
     ]);
-    expect(calls).toEqual({ keep: 1, keepLatest: 2 });
-    expect(kept[0]).not.toHaveProperty('digest');
-    expect(new Set(records.map(({ reportKey }) => reportKey)).size).toBe(1);
-    expect(new Set(records.map(({ scanId }) => scanId)).size).toBe(2);
+    expect(memory.reports).toMatchObject([{ about: 'several' }]);
+    expect([...memory.images.keys()]).toEqual([one, two]);
+    const results = [...memory.images.values()].flatMap((image) => image.results);
+    expect(new Set(results.map(({ reportKey }) => reportKey)).size).toBe(1);
+    expect(new Set(results.map(({ scanId }) => scanId)).size).toBe(2);
     expect(await view(two)).toMatchObject({
       image: 'registry.example/api:1',
       verdict: 'pass',
@@ -324,11 +260,11 @@ describe('a report about several images', () => {
       { image: 'registry.example/api:1' },
       { image: `other/api@${two}` },
     ]) {
-      const { post, records } = scanning();
+      const { post, memory } = scanning();
       const posted = await post(report, query);
       expect(posted.json()).toMatchObject({ digest: two, verdict: 'pass' });
       expect(posted.headers.Location).toBe(`images/${two}`);
-      expect(records.map(({ digest }) => digest)).toEqual([two]);
+      expect([...memory.images.keys()]).toEqual([two]);
     }
   });
 
@@ -338,15 +274,15 @@ describe('a report about several images', () => {
     [{ image: 'registry.example/job:1' }, 'REPORT_DIGEST_MISSING'],
     [{ image: `a@${one}`, digest: two }, 'REPORT_DIGEST_MISMATCH'],
   ])('is refused for %j with %s, and nothing is stored', async (query, code) => {
-    const { post, calls } = scanning();
+    const { post, memory } = scanning();
     expect((await post(report, query)).json().code).toBe(code);
-    expect(calls).toEqual({ keep: 0, keepLatest: 0 });
+    expect(memory.writes).toEqual([]);
   });
 
   test('is refused with REPORT_DIGEST_MISSING when none of them has a digest', async () => {
-    const { post, calls } = scanning();
+    const { post, memory } = scanning();
     expect((await post(fixture('trivy-k8s-before-036.json'))).json().code).toBe('REPORT_DIGEST_MISSING');
-    expect(calls).toEqual({ keep: 0, keepLatest: 0 });
+    expect(memory.writes).toEqual([]);
   });
 
   test('takes an image without a digest when the request gives it one and the report has no other', async () => {
@@ -356,21 +292,85 @@ describe('a report about several images', () => {
   });
 
   test('is completed by the same upload after a failure in the middle', async () => {
-    let failures = 1;
-    const { post, records } = scanning(({ digest }) => digest === two && failures-- > 0);
+    const { post, memory } = scanning();
+    memory.failing = (write) => {
+      if (write === `images ${two}`) throw new Error('no');
+    };
     expect((await post(report)).json().code).toBe('UNAVAILABLE');
+    memory.failing = () => undefined;
     expect((await post(report)).status).toBe(201);
-    expect(new Set(records.map(({ digest }) => digest))).toEqual(new Set([one, two]));
+    expect(new Set(memory.images.keys())).toEqual(new Set([one, two]));
   });
 
   test('keeps for each image when it was scanned', async () => {
-    const { post, records } = scanning();
+    const { post, memory } = scanning();
     const of = (digest: string, updateTimestamp: string) => ({
       apiVersion: 'aquasecurity.github.io/v1alpha1',
       kind: 'VulnerabilityReport',
       report: { updateTimestamp, artifact: { repository: 'web', digest }, vulnerabilities: [] },
     });
     await post([of(one, '2026-10-01T00:00:00Z'), of(two, '2126-10-02T00:00:00Z')]);
-    expect(records.map(({ scannedAt }) => scannedAt)).toEqual([Date.parse('2026-10-01T00:00:00Z'), now]);
+    const results = [...memory.images.values()].flatMap((image) => image.results);
+    expect(results.map(({ scannedAt }) => scannedAt)).toEqual([Date.parse('2026-10-01T00:00:00Z'), now]);
   });
+});
+
+describe('in the answer', () => {
+  test('each problem of a write is 503 UNAVAILABLE, in its own words', async () => {
+    const { post, memory } = scanning();
+    for (const store of ['report', 'pages', 'change', 'images', 'names', 'cards', 'history']) {
+      memory.failing = (write) => {
+        if (write.startsWith(store)) throw new Error('tables.internal does not answer');
+      };
+      const failed = await post(trivyReport([scored('CVE-1', 5)]), { digest: one });
+      expect([store, failed.status, failed.json().code]).toEqual([store, 503, 'UNAVAILABLE']);
+      expect(failed.text).not.toContain('tables.internal');
+    }
+  });
+
+  test('of a report whose scanner has looked again since: it is judged by itself, and is not the latest', async () => {
+    const { post, view, memory } = scanning();
+    await post(trivyReport([scored('CVE-NEW', 9)], { CreatedAt: '2026-11-02T00:00:00Z' }), { digest: one });
+    memory.writes.length = 0;
+    const late = await post(trivyReport([], { CreatedAt: '2026-11-01T00:00:00Z' }), { digest: one });
+    expect(late.json()).toMatchObject({ verdict: 'pass', latest: false });
+    expect(memory.writes).not.toContain(`pages ${one}`);
+    expect(await view(one)).toMatchObject({ verdict: 'fail', scannedAt: '2026-11-02T00:00:00.000Z' });
+  });
+
+  test('stands when the verdict becomes worse by itself', async () => {
+    const { post, view, memory } = scanning();
+    memory.rules = { ...memory.rules, policy: { ...memory.rules.policy, maxScanAgeDays: 30 } };
+    const changesAt = [{ at: '2026-12-21T00:00:00.000Z', verdict: 'fail' }];
+    const posted = await post(trivyReport([], { CreatedAt: '2026-11-21T00:00:00Z' }), { digest: one });
+    expect(posted.json()).toMatchObject({ verdict: 'pass', latest: true, changesAt });
+    expect(await view(one)).toMatchObject({ verdict: 'pass', changesAt });
+  });
+});
+
+describe('a cluster in which the images run', () => {
+  const cluster = `c-${'a'.repeat(20)}`;
+
+  test('is shown with each of them, and when that was last said', async () => {
+    const { post, view, memory } = scanning();
+    memory.clusters.add(cluster);
+    expect((await post(ofACluster(resource('web', one), resource('api', two)), { cluster })).status).toBe(
+      201,
+    );
+    for (const digest of [one, two]) {
+      expect(await view(digest)).toMatchObject({
+        clusters: [{ clusterId: cluster, lastSeenAt: new Date(now).toISOString() }],
+      });
+    }
+  });
+
+  test.each([cluster, 'c-1', '../x'])(
+    '%s that the tenant does not have is 404 NOT_FOUND, and nothing is stored',
+    async (asked) => {
+      const { post, memory } = scanning();
+      const refused = await post(trivyReport([]), { digest: one, cluster: asked });
+      expect([refused.status, refused.json().code]).toEqual([404, 'NOT_FOUND']);
+      expect(memory.writes).toEqual([]);
+    },
+  );
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Problem } from '../../../../core/problem/problem.ts';
 import { readReport } from '../../../../functions/image-scan/report/detect.ts';
+import { inlineLimits, storedLimits } from '../../../../functions/image-scan/report/report-limits.ts';
 import { reportFormats } from '../../../../functions/image-scan/report/normal-form.ts';
 import { digestOf, trivyReport } from '../reports.ts';
 import { fixture, fixtureJson, refusal } from './refusal.ts';
@@ -118,8 +119,7 @@ describe('the format of a report', () => {
     expect(problem.message).toContain(`Found`);
     expect(problem.message).toContain(words);
     expect(problem.message).toContain('Taken are reports about container images: Trivy JSON');
-    // What is not applied yet is not offered.
-    expect(problem.message).not.toMatch(/VEX JSON|OpenVEX 0/);
+    expect(problem.message).toContain('and VEX documents: OpenVEX 0.2');
   });
 
   test.each([
@@ -154,5 +154,45 @@ describe('the format of a report', () => {
     const match = { vulnerability: { id: 'CVE-1', severity: 'High' }, artifact: { name: 'a', version: '1' } };
     expect(read({ matches: [match] }).format).toBe('grype');
     expect(refused({ matches: [] }).code).toBe('REPORT_UNSUPPORTED');
+  });
+});
+
+describe('how large a report may be', () => {
+  const found = (count: number) =>
+    Buffer.from(
+      JSON.stringify({
+        matches: Array.from({ length: count }, (_, at) => ({
+          vulnerability: { id: `CVE-${at}`, severity: 'Low' },
+          artifact: { name: 'a', version: '1' },
+        })),
+        descriptor: { name: 'grype', version: '0.96.0' },
+      }),
+    );
+  const { findings } = inlineLimits;
+
+  test(`inline it has ${findings} findings, and uploaded more`, () => {
+    expect(readReport(found(findings))).toMatchObject({ format: 'grype' });
+    const more = found(findings + 1);
+    expect(refusal(() => readReport(more)).code).toBe('PAYLOAD_TOO_LARGE');
+    expect(readReport(more, storedLimits)).toMatchObject({ format: 'grype' });
+    const fewer = { ...storedLimits, findings };
+    expect(refusal(() => readReport(more, fewer)).code).toBe('PAYLOAD_TOO_LARGE');
+  });
+
+  test('a VEX document has as many products', () => {
+    const stating = (products: number) => ({
+      ...(least.openvex as object),
+      statements: [
+        {
+          vulnerability: { name: 'CVE-2026-1' },
+          products: Array.from({ length: products }, (_, at) => ({ '@id': `pkg:apk/alpine/a@${at}` })),
+          status: 'fixed',
+        },
+      ],
+    });
+    const limits = { ...inlineLimits, findings: 5 };
+    const readIt = (products: number) => readReport(Buffer.from(JSON.stringify(stating(products))), limits);
+    expect(readIt(5)).toMatchObject({ format: 'openvex' });
+    expect(refusal(() => readIt(6)).code).toBe('PAYLOAD_TOO_LARGE');
   });
 });

@@ -237,7 +237,7 @@ describe('OpenVEX', () => {
   });
 
   test('of more pairs of product and sub-component than a report may have findings is PAYLOAD_TOO_LARGE', () => {
-    const many = Array.from({ length: 150 }, () => lib);
+    const many = Array.from({ length: 320 }, () => lib);
     expect(refused({ products: many, subcomponents: many })).toBe('PAYLOAD_TOO_LARGE');
   });
 });

@@ -1,10 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  maxContainers,
-  maxNesting,
-  parseReportJson,
-} from '../../../../functions/image-scan/report/report-json.ts';
+import { maxNesting, parseReportJson } from '../../../../functions/image-scan/report/report-json.ts';
+import { inlineLimits, storedLimits } from '../../../../functions/image-scan/report/report-limits.ts';
 import { refusal } from './refusal.ts';
 
 const parse = (text: string) => parseReportJson(Buffer.from(text));
@@ -116,11 +113,23 @@ describe("a report's JSON", () => {
     expect(parse(`["${'['.repeat(500)}\\"["]`)).toEqual([`${'['.repeat(500)}"[`]);
   });
 
-  test(`may have ${maxContainers} arrays and objects, and is refused with PAYLOAD_TOO_LARGE above`, () => {
-    const objects = (count: number) => `[${'{},'.repeat(count - 2)}{}]`;
-    expect(parse(objects(maxContainers))).toHaveLength(maxContainers - 1);
-    expect(refused(objects(maxContainers + 1)).code).toBe('PAYLOAD_TOO_LARGE');
-    expect(parse(`["${'{'.repeat(maxContainers + 1)}"]`)).toHaveLength(1);
+  test.each([
+    ['inline', inlineLimits],
+    ['uploaded', storedLimits],
+  ])('%s may have so many arrays and objects, and is refused with PAYLOAD_TOO_LARGE above', (_how, limits) => {
+    const { containers } = limits;
+    const objects = (count: number) => Buffer.from(`[${'{},'.repeat(count - 2)}{}]`);
+    expect(parseReportJson(objects(containers), limits)).toHaveLength(containers - 1);
+    expect(refusal(() => parseReportJson(objects(containers + 1), limits)).code).toBe('PAYLOAD_TOO_LARGE');
+    expect(parse(`["${'{'.repeat(inlineLimits.containers + 1)}"]`)).toHaveLength(1);
+  });
+
+  test('may have so many members of objects, and is refused with PAYLOAD_TOO_LARGE above', () => {
+    const limits = { ...inlineLimits, members: 1_000 };
+    const members = (count: number) =>
+      Buffer.from(`[{${Array.from({ length: count }, (_, index) => `"${index}":1`).join(',')}}]`);
+    expect(() => parseReportJson(members(1_000), limits)).not.toThrow();
+    expect(refusal(() => parseReportJson(members(1_001), limits)).code).toBe('PAYLOAD_TOO_LARGE');
   });
 
   test('may begin with a byte order mark', () => {

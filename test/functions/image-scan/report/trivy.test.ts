@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { maxFindings } from '../../../../functions/image-scan/report/members.ts';
 import type { Report, ReportedFinding } from '../../../../functions/image-scan/report/normal-form.ts';
 import { readTrivy, readTrivyArray } from '../../../../functions/image-scan/report/trivy.ts';
 import { scored, trivyReport } from '../reports.ts';
@@ -230,10 +231,10 @@ describe('a Trivy report', () => {
     expect(refusal(() => read([{ ...base, CVSS }])).errors).toHaveLength(20);
   });
 
-  test('is refused with PAYLOAD_TOO_LARGE for 20,001 findings, in one list or in several', () => {
-    const Vulnerabilities = Array.from({ length: 20_001 }, () => ({}));
+  test('is refused with PAYLOAD_TOO_LARGE for more findings than any report may have, in one list or in several', () => {
+    const Vulnerabilities = Array.from({ length: maxFindings + 1 }, () => ({}));
     expect(refusal(() => read([], { Results: [{ Vulnerabilities }] })).code).toBe('PAYLOAD_TOO_LARGE');
-    const half = Array.from({ length: 10_001 }, () => ({ VulnerabilityID: 'C', PkgName: '' }));
+    const half = Array.from({ length: maxFindings / 2 + 1 }, () => ({ VulnerabilityID: 'C', PkgName: '' }));
     expect(
       refusal(() => read([], { Results: [{ Vulnerabilities: half }, { Vulnerabilities: half }] })).code,
     ).toBe('PAYLOAD_TOO_LARGE');
