@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { verdict } from '../image/image-schema.ts';
+import { ImageGlob, imageGlobText } from '../image/image-glob.ts';
 import {
   type AdmissionRule,
   type ContainerAdmissionPolicy,
@@ -14,51 +14,39 @@ const maxStepsOfAll = 10_000;
 const namespaceGlob = z
   .string()
   .regex(/^[a-z0-9*][a-z0-9*-]{0,62}$/, { error: 'must be the name of a namespace; * stands for any rest' });
-const imageGlob = z
-  .string()
-  .max(320)
-  .regex(/^[a-z0-9*[][a-z0-9._:*[\]-]*(?:\/[a-z0-9._*-]+)+$/, {
-    error: 'must be <registry>/<repository>; * stands for anything but /, ** for anything',
-  });
 
-/** What decides over admission in the clusters of a tenant. */
+/**
+ * What decides over admission in the clusters of a tenant. What an unscanned image is taken for, and whether a refusal
+ * holds or only warns (`mode`), is said per repository by the image policy.
+ */
 export const admissionPolicy = z
   .strictObject({
-    mode: z
-      .enum(['enforce', 'audit'])
-      .default('enforce')
-      .meta({ description: 'audit: everything is admitted; what would not be is a warning' }),
     exemptNamespaces: z
       .array(namespaceGlob)
       .max(100)
       .default([])
       .meta({ description: 'not judged', example: ['kube-system', 'calico-*'] }),
     exemptImages: z
-      .array(imageGlob)
+      .array(imageGlobText)
       .max(100)
       .default([])
       .meta({ description: 'not judged', example: ['registry.k8s.io/**'] }),
-    unscanned: verdict
-      .default('fail')
-      .meta({ description: 'verdict of an image of which no scan is known, and of a tag that none names' }),
     policies: z.array(containerAdmissionPolicy).max(50).default([]),
     unmatched: z.enum(['Verdict', 'Allow', 'Reject']).default('Verdict').meta({
       description: 'what decides where no rule matches; Verdict: fail is rejected, warn is a warning',
     }),
   })
-  .superRefine(({ exemptNamespaces, exemptImages, policies }, context) => {
+  .superRefine(({ policies }, context) => {
     const names = policies.map(({ name }) => name);
     if (new Set(names).size < names.length) {
       context.addIssue({ code: 'custom', path: ['policies'], message: 'have the same name twice' });
     }
-    if (stepsOf({ exemptNamespaces, exemptImages, policies }) > maxStepsOfAll) {
+    if (stepsOf(policies) > maxStepsOfAll) {
       context.addIssue({ code: 'custom', message: 'has too many patterns, or too large ones' });
     }
   })
   .meta({ id: 'AdmissionPolicy' });
 export type AdmissionPolicy = z.infer<typeof admissionPolicy>;
-
-export const defaultAdmissionPolicy: AdmissionPolicy = admissionPolicy.parse({});
 
 export type ReadyRule = { readonly rule: AdmissionRule; readonly paths: readonly ImagePattern[] };
 export type ReadyPolicy = {
@@ -69,7 +57,7 @@ export type ReadyPolicy = {
 };
 
 /** An admission policy with its patterns and selectors read: made once, asked for each image. */
-export type ReadyAdmissionPolicy = Pick<AdmissionPolicy, 'mode' | 'unscanned' | 'unmatched'> & {
+export type ReadyAdmissionPolicy = Pick<AdmissionPolicy, 'unmatched'> & {
   readonly isExemptNamespace: (name: string) => boolean;
   readonly isExemptPath: (path: string) => boolean;
   /** In the order in which they are asked. */
@@ -78,13 +66,11 @@ export type ReadyAdmissionPolicy = Pick<AdmissionPolicy, 'mode' | 'unscanned' | 
 
 /** Lowest `order` first, those without one last, equal ones by name, as Calico orders its policies. */
 export function readyPolicy(policy: AdmissionPolicy): ReadyAdmissionPolicy {
-  const { mode, unscanned, unmatched } = policy;
-  const namespaces = policy.exemptNamespaces.map(globPattern);
-  const images = policy.exemptImages.map(globPattern);
+  // The same stars as in names of images; a namespace's name has no slash.
+  const namespaces = policy.exemptNamespaces.map((glob) => new ImageGlob(glob));
+  const images = policy.exemptImages.map((glob) => new ImageGlob(glob));
   return {
-    mode,
-    unscanned,
-    unmatched,
+    unmatched: policy.unmatched,
     isExemptNamespace: (name) => name !== '' && namespaces.some((pattern) => pattern.matches(name)),
     isExemptPath: (path) => images.some((pattern) => pattern.matches(path)),
     policies: [...policy.policies].sort(precedence).map(({ name, selector, namespaceSelector, rules }) => ({
@@ -102,12 +88,9 @@ function precedence(a: ContainerAdmissionPolicy, b: ContainerAdmissionPolicy): n
   return a.name < b.name ? -1 : 1;
 }
 
-function stepsOf(policy: Pick<AdmissionPolicy, 'exemptNamespaces' | 'exemptImages' | 'policies'>): number {
+function stepsOf(policies: readonly ContainerAdmissionPolicy[]): number {
   try {
-    const patterns = [
-      ...[...policy.exemptNamespaces, ...policy.exemptImages].map(globPattern),
-      ...policy.policies.flatMap(({ rules }) => rules.flatMap(patternsOf)),
-    ];
+    const patterns = policies.flatMap(({ rules }) => rules.flatMap(patternsOf));
     return patterns.reduce((sum, { size }) => sum + size, 0);
   } catch (error) {
     // zod asks this although a pattern has been refused, with its place, before.
@@ -118,14 +101,3 @@ function stepsOf(policy: Pick<AdmissionPolicy, 'exemptNamespaces' | 'exemptImage
 
 const patternsOf = ({ imagePath }: AdmissionRule): ImagePattern[] =>
   (imagePath?.values ?? []).map((source) => new ImagePattern(source));
-
-/** Matches the whole text: `*` anything but a slash, `**` anything. */
-function globPattern(glob: string): ImagePattern {
-  const source = glob
-    .split(/(\*+)/)
-    .map((part) =>
-      part === '*' ? '[^/]*' : part.startsWith('*') ? '.*' : part.replace(/[.[\]]/g, (char) => `\\${char}`),
-    )
-    .join('');
-  return new ImagePattern(`^${source}$`);
-}

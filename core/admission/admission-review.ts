@@ -24,13 +24,18 @@ const admissionRequest = z.object({
 /** What an API server asks (k8s.io/api/admission/v1 AdmissionRequest): the members that decide something here. */
 export type AdmissionRequest = z.infer<typeof admissionRequest>;
 
-const admissionReview = z.object({
-  apiVersion: z.literal('admission.k8s.io/v1', {
-    error: "must be admission.k8s.io/v1: list v1 in the webhook's admissionReviewVersions",
-  }),
-  kind: z.literal('AdmissionReview'),
-  request: admissionRequest,
-});
+export const admissionReview = z
+  .object({
+    apiVersion: z.literal('admission.k8s.io/v1', {
+      error: "must be admission.k8s.io/v1: list v1 in the webhook's admissionReviewVersions",
+    }),
+    kind: z.literal('AdmissionReview'),
+    request: admissionRequest,
+  })
+  .meta({
+    id: 'AdmissionReview',
+    description: 'k8s.io/api/admission/v1; members that decide nothing may be there',
+  });
 
 /** Reads an AdmissionReview v1 as an API server sends it, or says what is wrong: INVALID_REQUEST, without what stood there. */
 export function readReview(json: unknown): { request: AdmissionRequest } | { problem: Problem } {
@@ -44,16 +49,22 @@ export function readReview(json: unknown): { request: AdmissionRequest } | { pro
 }
 
 /** The answer to a request: k8s.io/api/admission/v1 AdmissionResponse. */
-export type AdmissionReviewAnswer = {
-  readonly apiVersion: 'admission.k8s.io/v1';
-  readonly kind: 'AdmissionReview';
-  readonly response: {
-    readonly uid: string;
-    readonly allowed: boolean;
-    readonly status?: { readonly code: 403; readonly reason: 'Forbidden'; readonly message: string };
-    readonly warnings?: readonly string[];
-  };
-};
+export const admissionReviewAnswer = z
+  .object({
+    apiVersion: z.literal('admission.k8s.io/v1'),
+    kind: z.literal('AdmissionReview'),
+    response: z.object({
+      uid: z.string().meta({ description: "the request's" }),
+      allowed: z.boolean(),
+      status: z
+        .object({ code: z.literal(403), reason: z.literal('Forbidden'), message: z.string() })
+        .optional()
+        .meta({ description: 'of what is not allowed: what is refused, why, and what to do' }),
+      warnings: z.array(z.string()).readonly().optional().meta({ description: 'shown to whoever asked' }),
+    }),
+  })
+  .meta({ id: 'AdmissionReviewAnswer' });
+export type AdmissionReviewAnswer = z.infer<typeof admissionReviewAnswer>;
 
 /** API servers cut a warning after 256 characters and drop what comes after 4,096 of all (Kubernetes' page on webhooks). */
 const [maxWarning, maxWarnings] = [256, 4_096];

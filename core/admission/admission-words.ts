@@ -9,9 +9,13 @@ const [maxImage, maxName] = [200, 63];
 const maxContainers = 3;
 const maxFindings = 3;
 
+const exception = 'ask whoever keeps the image policy for an exception (POST /v1/image-exceptions)';
+
+const isRefused = ({ allowed, mode }: ImageJudgement): boolean => !allowed && mode === 'enforce';
+
 /** Why an object is not admitted: each image that is refused, why, and what to do. */
 export function refusal({ kind, name, namespace }: Workload, images: readonly ImageJudgement[]): string {
-  const refused = images.filter(({ allowed }) => !allowed);
+  const refused = images.filter(isRefused);
   const what = plain(`${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`.trim(), 2 * maxName);
   const lead = `Cattery does not admit ${what}: `;
   const advice = ` ${[...new Set(refused.map(adviceOn))].join(' ')}`;
@@ -28,10 +32,11 @@ export function refusal({ kind, name, namespace }: Workload, images: readonly Im
   return `${lead}${shown.join('')}${more === 0 ? '' : ` (and ${more} more ${more === 1 ? 'image' : 'images'})`}.${advice}`;
 }
 
-/** What somebody should know who is let in: what would be refused but for the mode, and what warns. */
-export function warningsOf(images: readonly ImageJudgement[], isAdmitted: boolean): string[] {
+/** What somebody should know besides refusals: what would be refused but for the mode, and what warns. */
+export function warningsOf(images: readonly ImageJudgement[]): string[] {
   return images.flatMap((image) => {
-    if (!image.allowed) return isAdmitted ? [`would not be admitted (mode audit): ${why(image)}`] : [];
+    if (isRefused(image)) return [];
+    if (!image.allowed) return [`would not be admitted (mode audit): ${why(image)}`];
     const { decided, status, known } = image;
     if (decided.by === 'unchanged' && status === 'fail') {
       return [`stays, though a new one would be judged: ${named(image)} ${verdictOf(known)}`];
@@ -78,7 +83,8 @@ function verdictOf(known: KnownImage | undefined): string {
         return `${plain(vulnerability, maxName)} in ${plain(name, maxName)} ${plain(version, maxName)}, ${fixed}`;
       });
     const list = told.length === 0 ? '' : ` (${told.join('; ')}${total > told.length ? '; ...' : ''})`;
-    return `${plain(rule, maxName)}, ${total} ${total === 1 ? 'finding' : 'findings'}${list}`;
+    const count = total === 0 ? '' : `, ${total} ${total === 1 ? 'finding' : 'findings'}`;
+    return `${plain(rule, maxName)}${count}${list}`;
   });
   const scan = `${words} its scan of ${new Date(known.scannedAt).toISOString().slice(0, 10)}`;
   return reasons.length === 0 ? scan : `${scan}: ${reasons.join('; ')}`;
@@ -88,9 +94,11 @@ function adviceOn({ decided, known }: ImageJudgement): string {
   if (decided.by === 'reference') return 'Correct the reference.';
   if (!known) return 'Scan the image, upload the report, and name the image by the digest that was scanned.';
   if (known.verdict === 'fail') {
+    // What fails for its scan's age alone has no findings to tell.
+    if (known.reasons.every(({ total }) => total === 0)) return 'Scan the image anew and upload the report.';
     return known.reasons.some(({ findings }) => findings.some(({ fix }) => fix.versions.length > 0))
-      ? 'Use an image that has the fixes, or ask whoever keeps the image policy for an exception.'
-      : 'Use an image without these findings, or ask whoever keeps the image policy for an exception.';
+      ? `Use an image that has the fixes, or ${exception}.`
+      : `Use an image without these findings, or ${exception}.`;
   }
-  return 'Use an image that the policy allows, scan it anew if its scan is too old, or ask whoever keeps the policy.';
+  return 'Use an image that the policy allows, scan it anew if its scan is too old, or ask whoever keeps the admission policy.';
 }

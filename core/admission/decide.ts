@@ -21,6 +21,14 @@ export type DecidedBy =
   /** No rule matches. Uncertain as above. */
   | { readonly by: 'unmatched'; readonly isUncertain: boolean };
 
+/** What the image policy says of admission: of an image of this path, or of what has none that can be read (''). */
+export type AdmissionSettings = (path: string) => {
+  /** audit: what policy refuses is let in with a warning. */
+  readonly mode: 'enforce' | 'audit';
+  /** What an image is taken for of which no scan is known, or of whose name none is. */
+  readonly unscanned: Verdict;
+};
+
 /** One image's judgement, as the tester of policies shows it. */
 export type ImageJudgement = {
   /** Written out, or as it stands in the object where it cannot be read. */
@@ -30,12 +38,15 @@ export type ImageJudgement = {
   readonly status: Verdict | 'unscanned';
   /** The image that was found under the reference, of several the worst. */
   readonly known?: KnownImage;
+  /** Whether policy would have it so. */
   readonly allowed: boolean;
+  /** audit: it is let in all the same. */
+  readonly mode: 'enforce' | 'audit';
   readonly decided: DecidedBy;
 };
 
 export type Decision = Answer & {
-  /** Whether policy would have it so; in audit mode `allowed` is true all the same. */
+  /** Whether policy would have all of it so; where a refused image is in audit mode `allowed` is true all the same. */
   readonly wouldAllow: boolean;
   readonly images: readonly ImageJudgement[];
 };
@@ -45,6 +56,7 @@ export type Question = {
   /** By `aliasOf`: of a tag, or an index, several images may be known. */
   readonly verdicts: ReadonlyMap<string, readonly KnownImage[]>;
   readonly policy: ReadyAdmissionPolicy;
+  readonly settings: AdmissionSettings;
   /** All labels of the namespace, from somebody who can read them; a review does not have them. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
   /** Epoch milliseconds. */
@@ -56,25 +68,26 @@ export type Question = {
  * not known never helps: an unknown image is `unscanned`, and where labels of the namespace would have to be known, the
  * harsher of the possible answers counts.
  */
-export function decide({ request, verdicts, policy, namespaceLabels, now }: Question): Decision {
+export function decide({ request, verdicts, policy, settings, namespaceLabels, now }: Question): Decision {
   const workload = workloadOf(request);
   if (!workload) return { allowed: true, wouldAllow: true, warnings: [], images: [] };
   if ('fault' in workload) {
     const message = `Cattery cannot judge this request. ${workload.fault}`;
     const isExempt = policy.isExemptNamespace(request.namespace);
-    const allowed = isExempt || policy.mode === 'audit';
+    const allowed = isExempt || settings('').mode === 'audit';
     const warnings = allowed && !isExempt ? [message] : [];
     return { allowed, wouldAllow: isExempt, images: [], warnings, ...(allowed ? {} : { message }) };
   }
-  const scope = { workload, policy, verdicts, now, namespace: labelsOf(workload.namespace, namespaceLabels) };
+  const namespace = labelsOf(workload.namespace, namespaceLabels);
+  const scope = { workload, policy, settings, verdicts, now, namespace };
   const images = workload.images.map((image) => judge(image, scope));
   const wouldAllow = images.every((image) => image.allowed);
-  const allowed = wouldAllow || policy.mode === 'audit';
+  const allowed = images.every((image) => image.allowed || image.mode === 'audit');
   return {
     allowed,
     wouldAllow,
     images,
-    warnings: warningsOf(images, allowed),
+    warnings: warningsOf(images),
     ...(allowed ? {} : { message: refusal(workload, images) }),
   };
 }
@@ -86,23 +99,25 @@ function labelsOf(namespace: string, given: Readonly<Record<string, string>> | u
   return { known, isComplete: given !== undefined };
 }
 
-type Scope = Pick<Question, 'policy' | 'verdicts' | 'now'> & {
+type Scope = Pick<Question, 'policy' | 'settings' | 'verdicts' | 'now'> & {
   readonly workload: Workload;
   readonly namespace: Labels;
 };
 
 function judge(image: NamedImage, scope: Scope): ImageJudgement {
-  const { policy, verdicts, workload } = scope;
+  const { policy, settings, verdicts, workload } = scope;
   const found = 'reference' in image ? (verdicts.get(aliasOf(image.reference)) ?? []) : [];
   const known = harshest(found);
+  const path = imagePath(image);
+  const { mode, unscanned } = settings(path ?? '');
   const base = {
     image: shownImage(image),
     containers: image.containers,
     status: known?.verdict ?? 'unscanned',
+    mode,
     ...(known ? { known } : {}),
   } as const;
 
-  const path = imagePath(image);
   if (policy.isExemptNamespace(workload.namespace)) {
     return { ...base, allowed: true, decided: { by: 'exempt-namespace' } };
   }
@@ -115,7 +130,7 @@ function judge(image: NamedImage, scope: Scope): ImageJudgement {
     const fault = 'fault' in image ? image.fault : 'it cannot be read';
     return { ...base, allowed: false, decided: { by: 'reference', fault } };
   }
-  return { ...base, ...ruled({ path, found, scope, verdict: known?.verdict }) };
+  return { ...base, ...ruled({ path, found, scope, verdict: known?.verdict, unscanned }) };
 }
 
 type Facts = {
@@ -123,6 +138,7 @@ type Facts = {
   readonly found: readonly KnownImage[];
   /** Of the worst; undefined: unscanned. */
   readonly verdict: Verdict | undefined;
+  readonly unscanned: Verdict;
   readonly scope: Scope;
 };
 
@@ -167,14 +183,14 @@ function harsher(
     : chosen;
 }
 
-function allowedUnmatched({ verdict, scope: { policy } }: Facts): boolean {
+function allowedUnmatched({ verdict, unscanned, scope: { policy } }: Facts): boolean {
   if (policy.unmatched !== 'Verdict') return policy.unmatched === 'Allow';
-  return (verdict ?? policy.unscanned) !== 'fail';
+  return (verdict ?? unscanned) !== 'fail';
 }
 
 const statuses = { pass: 'Pass', warn: 'Warn', fail: 'Fail' } as const satisfies Record<Verdict, ScanStatus>;
 
-function matches({ rule, paths }: ReadyRule, { path, found, verdict, scope }: Facts): boolean {
+function matches({ rule, paths }: ReadyRule, { path, found, verdict, unscanned, scope }: Facts): boolean {
   const { imagePath: pathMatch, imageScanStatus: statusMatch, imageLastScan: scanMatch } = rule;
   if (pathMatch) {
     const isOne = paths.some((pattern) => pattern.matches(path));
@@ -182,8 +198,7 @@ function matches({ rule, paths }: ReadyRule, { path, found, verdict, scope }: Fa
   }
   if (statusMatch) {
     // An unscanned image is Unknown, and also what policy takes it for: "none of Fail" does not let it in.
-    const has: ScanStatus[] =
-      verdict === undefined ? ['Unknown', statuses[scope.policy.unscanned]] : [statuses[verdict]];
+    const has: ScanStatus[] = verdict === undefined ? ['Unknown', statuses[unscanned]] : [statuses[verdict]];
     const isOne = has.some((status) => statusMatch.values.includes(status));
     if (isOne !== (statusMatch.operator === 'IsOneOf')) return false;
   }

@@ -1,4 +1,6 @@
 import { type Verdict, verdicts } from '../image/image-schema.ts';
+import type { Judgement } from '../image/judge.ts';
+import type { JudgedImage } from '../image/scanned-image.ts';
 
 /** What of a finding is told to somebody whose image is refused. */
 export type DecisiveFinding = {
@@ -22,6 +24,17 @@ export type KnownImage = {
     readonly findings: readonly DecisiveFinding[];
   }[];
 };
+
+/** A scanned image as its judgement has it. */
+export const knownImage = (
+  { digest, results }: JudgedImage,
+  { verdict, reasons }: Pick<Judgement, 'verdict' | 'reasons'>,
+): KnownImage => ({
+  digest,
+  verdict,
+  reasons,
+  scannedAt: results.reduce((latest, { scannedAt }) => Math.max(latest, scannedAt), 0),
+});
 
 /** Of several images of one name (an index's platforms, a tag that has moved) the one that is judged worst. */
 export const harshest = (images: readonly KnownImage[]): KnownImage | undefined =>

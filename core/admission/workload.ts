@@ -40,6 +40,9 @@ const podSpecPaths: ReadonlyMap<string, readonly string[]> = new Map([
 /** Of these an update can bring other images; `status`, `binding`, `scale` and the like cannot. */
 const subresources: ReadonlySet<string> = new Set(['', 'ephemeralcontainers', 'resize']);
 
+/** More than any pod has: the images of an object cost a read each. */
+export const maxImages = 200;
+
 const container = z.object({ name: z.string().nullish(), image: z.string().nullish() });
 const containers = z.array(container).nullish();
 const podSpec = z.object({
@@ -72,12 +75,17 @@ export function workloadOf(request: AdmissionRequest): Workload | WorkloadFault 
   // What cannot be read of the old object was not there: everything is judged.
   const before = operation === 'UPDATE' && oldObject ? (containersAt(oldObject, path) ?? []) : [];
   const { name, generateName, labels } = about.data;
+  const images = distinct(named, new Set(before.map(({ image }) => keyOf(image ?? ''))));
+  // Refused rather than an error, which a webhook may be set to let pass.
+  if (images.length > maxImages) {
+    return { fault: `The ${kind.kind} of the review names more than ${maxImages} different images.` };
+  }
   return {
     kind: kind.kind,
     name: name || generateName || request.name,
     namespace: request.namespace,
     labels: new Map(Object.entries(labels ?? {})),
-    images: distinct(named, new Set(before.map(({ image }) => keyOf(image ?? '')))),
+    images,
   };
 }
 

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { createHash, createPublicKey } from 'node:crypto';
 import { GetPublicKeyCommand, KMSClient, SignCommand } from '@aws-sdk/client-kms';
 import { X509Certificate, type X509CertificateCreateParams, X509CertificateGenerator } from '@peculiar/x509';
+import { rawSignature } from './raw-signature.ts';
 
 /** An ECDSA P-256 key that signs certificates and never leaves its keeper. */
 export type CertificateSigner = {
@@ -83,20 +84,4 @@ export function keyIdentifier(spki: Uint8Array): string {
   });
   const point = Buffer.concat([Buffer.from([4]), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
   return createHash('sha1').update(point).digest('hex');
-}
-
-/** Two DER integers (each at most 33 bytes: short lengths) as WebCrypto has them: r and s, 32 bytes each. */
-function rawSignature(der: Uint8Array): ArrayBuffer {
-  const raw = new Uint8Array(64);
-  let at = 2;
-  for (const end of [32, 64]) {
-    const length = der[at + 1] ?? 0;
-    const integer = der.subarray(at + 2, at + 2 + length);
-    const digits = integer[0] === 0 ? integer.subarray(1) : integer;
-    if (der[at] !== 2 || digits.length === 0 || digits.length > 32)
-      throw new Error('not an ECDSA P-256 signature');
-    raw.set(digits, end - digits.length);
-    at += 2 + length;
-  }
-  return raw.buffer;
 }

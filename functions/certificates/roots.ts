@@ -9,8 +9,12 @@ import {
   SubjectKeyIdentifierExtension,
 } from '@peculiar/x509';
 import * as z from 'zod';
+import {
+  keyedCertificate,
+  type KeyedCertificate,
+  newCertificate,
+} from '../../core/certificate/keyed-certificate.ts';
 import { base32, type RandomBytes } from '../../core/tenant/identifier.ts';
-import { keyedCertificate, type KeyedCertificate, newCertificate } from './keyed-certificate.ts';
 
 /** What ROOTS_SECRET_ID holds. */
 export const rootsSecret = z.object({

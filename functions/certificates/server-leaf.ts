@@ -11,7 +11,7 @@ import {
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
 } from '@peculiar/x509';
-import { type KeyedCertificate, newCertificate } from './keyed-certificate.ts';
+import { type KeyedCertificate, newCertificate } from '../../core/certificate/keyed-certificate.ts';
 import type { Moment, Roots } from './roots.ts';
 
 const day = 86_400_000;

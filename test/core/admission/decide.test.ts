@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { admissionPolicy, readyPolicy } from '../../../core/admission/admission-policy.ts';
 import { answerReview, readReview } from '../../../core/admission/admission-review.ts';
-import { decide, type Decision } from '../../../core/admission/decide.ts';
+import { type AdmissionSettings, decide, type Decision } from '../../../core/admission/decide.ts';
 import { aliasOf, readReference } from '../../../core/admission/image-reference.ts';
 import type { KnownImage } from '../../../core/admission/known-image.ts';
 import type { Verdict } from '../../../core/image/image-schema.ts';
@@ -41,7 +41,12 @@ type Asked = {
   labels?: Record<string, string>;
   namespace?: string;
   before?: readonly string[];
+  /** Of every image, or by path. */
+  settings?: Partial<ReturnType<AdmissionSettings>> | AdmissionSettings;
 };
+
+const settingsOf = (given: Asked['settings'] = {}): AdmissionSettings =>
+  typeof given === 'function' ? given : () => ({ mode: 'enforce', unscanned: 'fail', ...given });
 
 function decided({
   images,
@@ -51,6 +56,7 @@ function decided({
   labels,
   namespace,
   before,
+  settings,
 }: Asked): Decision {
   const podOf = (names: readonly string[]) => ({
     metadata: { name: 'web', labels },
@@ -72,6 +78,7 @@ function decided({
       Object.entries(known).map(([name, value]) => [alias(name), 'digest' in value ? [value] : value]),
     ),
     policy: readyPolicy(admissionPolicy.parse(policy)),
+    settings: settingsOf(settings),
     now,
     ...(namespaceLabels ? { namespaceLabels } : {}),
   });
@@ -110,7 +117,7 @@ describe('Without rules the verdict decides', () => {
     expect(message).toBe(
       'Cattery does not admit Pod shop/web: gcr.io/p/app:1 (container c0) failed its scan of 2026-11-22: cvss-fail, ' +
         '2 findings (CVE-2019-14697 in musl 1.1.22-r2, fixed in 1.1.22-r3; ...). ' +
-        'Use an image that has the fixes, or ask whoever keeps the image policy for an exception.',
+        'Use an image that has the fixes, or ask whoever keeps the image policy for an exception (POST /v1/image-exceptions).',
     );
   });
 
@@ -125,8 +132,8 @@ describe('Without rules the verdict decides', () => {
     ['pass', true, 1],
     ['warn', true, 1],
     ['fail', false, 0],
-  ])('unless policy takes unscanned images for %s', (unscanned, allowed, warnings) => {
-    const decision = decided({ images: ['app'], policy: { unscanned } });
+  ] as const)('unless policy takes unscanned images for %s', (unscanned, allowed, warnings) => {
+    const decision = decided({ images: ['app'], settings: { unscanned } });
 
     expect(decision.allowed).toBe(allowed);
     expect(decision.warnings).toHaveLength(warnings);
@@ -240,11 +247,11 @@ describe('Rules', () => {
   });
 
   test('an unscanned image is Unknown, and also what policy takes it for', () => {
-    const rule = (operator: string, values: string[], unscanned = 'fail') =>
+    const rule = (operator: string, values: string[], unscanned: Verdict = 'fail') =>
       decided({
         images: ['app'],
+        settings: { unscanned },
         policy: {
-          unscanned,
           unmatched: 'Reject',
           policies: [cr([{ action: 'Allow', imageScanStatus: { operator, values } }])],
         },
@@ -486,7 +493,7 @@ describe('Mode audit', () => {
   test('admits what it would refuse, and warns in the same words', () => {
     const { allowed, wouldAllow, message, warnings } = decided({
       images: ['bad', 'Bad'],
-      policy: { mode: 'audit' },
+      settings: { mode: 'audit' },
     });
 
     expect({ allowed, wouldAllow, message }).toEqual({
@@ -501,23 +508,75 @@ describe('Mode audit', () => {
   });
 });
 
+describe('Mode and what unscanned images are taken for are said per repository', () => {
+  const settings: AdmissionSettings = (path) =>
+    path.startsWith('docker.io/trial/')
+      ? { mode: 'audit', unscanned: 'fail' }
+      : { mode: 'enforce', unscanned: path === 'docker.io/library/known' ? 'pass' : 'fail' };
+
+  test('a refusal of an image in audit mode only warns, beside one that is let in', () => {
+    expect(decided({ images: ['trial/app', 'known'], settings })).toMatchObject({
+      allowed: true,
+      wouldAllow: false,
+      warnings: [
+        expect.stringMatching(/^would not be admitted \(mode audit\): docker\.io\/trial\/app:latest/),
+        expect.stringContaining('docker.io/library/known:latest'),
+      ],
+      images: [
+        { allowed: false, mode: 'audit' },
+        { allowed: true, mode: 'enforce' },
+      ],
+    });
+  });
+
+  test('beside an image that is refused in earnest it warns all the same, and the message has the other alone', () => {
+    const { allowed, message, warnings } = decided({ images: ['trial/app', 'app'], settings });
+
+    expect(allowed).toBe(false);
+    expect(message).toContain('docker.io/library/app:latest');
+    expect(message).not.toContain('trial');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('docker.io/trial/app:latest');
+  });
+
+  test('a reference that cannot be read has no repository: what holds for all holds', () => {
+    const asked: string[] = [];
+    decided({ images: ['Bad'], settings: (path) => (asked.push(path), settings(path)) });
+
+    expect(asked).toEqual(['']);
+  });
+});
+
+test('A scan that is too old is told without findings, and a new one is advised', () => {
+  const old = {
+    ...scanned('fail', { daysAgo: 90 }),
+    reasons: [{ rule: 'scan-age', total: 0, findings: [] }],
+  };
+  const { message } = decided({ images: ['app'], known: { app: old } });
+
+  expect(message).toMatch(
+    /failed its scan of 2026-08-25: scan-age\. Scan the image anew and upload the report\.$/,
+  );
+});
+
 describe('What cannot be read as a pod', () => {
   const request = (namespace: string) => {
     const read = readReview(reviewOf({ kind: 'Pod', namespace, object: { spec: 7 } }));
     if ('problem' in read) throw read.problem;
     return read.request;
   };
-  const ask = (policy: unknown, namespace = 'shop') =>
+  const ask = (policy: unknown, settings: Asked['settings'] = {}) =>
     decide({
-      request: request(namespace),
+      request: request('shop'),
       verdicts: new Map(),
       policy: readyPolicy(admissionPolicy.parse(policy)),
+      settings: settingsOf(settings),
       now,
     });
 
   test('is refused, in mode audit admitted with a warning, in an exempt namespace let alone', () => {
     expect(ask({})).toMatchObject({ allowed: false, message: expect.stringContaining('cannot be read') });
-    expect(ask({ mode: 'audit' })).toMatchObject({
+    expect(ask({}, { mode: 'audit' })).toMatchObject({
       allowed: true,
       warnings: [expect.stringContaining('cannot be read')],
     });
@@ -620,7 +679,7 @@ describe('For any images and policy', () => {
           expect(response.status === undefined).toBe(response.allowed);
           expect(decision.allowed).toBe(decision.images.every((image) => image.allowed));
         }
-        expect(decided({ images, known, policy: { ...policy, mode: 'audit' } })).toMatchObject({
+        expect(decided({ images, known, policy, settings: { mode: 'audit' } })).toMatchObject({
           allowed: true,
           wouldAllow: less.allowed,
         });
@@ -633,10 +692,8 @@ describe('For any images and policy', () => {
 describe('The admission policy', () => {
   test('has defaults that let no image through unseen', () => {
     expect(admissionPolicy.parse({})).toEqual({
-      mode: 'enforce',
       exemptNamespaces: [],
       exemptImages: [],
-      unscanned: 'fail',
       policies: [],
       unmatched: 'Verdict',
     });

@@ -168,3 +168,14 @@ describe('An object of a kind with pods that cannot be read is a fault, not an o
     expect(found.images).toMatchObject([{ isUnchanged: false }]);
   });
 });
+
+test('More images than any pod has are a fault, which is refused: not one of them is looked up', () => {
+  const containers = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({ name: `c${index}`, image: `app:${index}` }));
+  const object = (count: number) => ({ spec: { containers: containers(count) } });
+
+  expect(workload({ kind: 'Pod', object: object(200) }).images).toHaveLength(200);
+  expect(asked({ kind: 'Pod', object: object(201) })).toEqual({
+    fault: 'The Pod of the review names more than 200 different images.',
+  });
+});

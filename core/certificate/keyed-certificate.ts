@@ -2,9 +2,9 @@ import 'reflect-metadata';
 import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import { type Extension, X509CertificateGenerator } from '@peculiar/x509';
 import * as z from 'zod';
-import { keyIdentifier } from '../../core/certificate/certificate-signer.ts';
-import { newSerial } from '../../core/certificate/serial-number.ts';
-import type { RandomBytes } from '../../core/tenant/identifier.ts';
+import { keyIdentifier } from './certificate-signer.ts';
+import { newSerial } from './serial-number.ts';
+import type { RandomBytes } from '../tenant/identifier.ts';
 
 /** A certificate and its private key (PKCS #8), both PEM. */
 export const keyedCertificate = z.object({ certificate: z.string(), key: z.string() });
