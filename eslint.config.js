@@ -92,7 +92,9 @@ export default tseslint.config(
         '**/tunnel-fargate/**',
         '**/test/**',
         // Folders of core may bear a role's name.
-        ...roles.filter((other) => other !== role).flatMap((other) => [`../${other}/**`, `../../${other}/**`]),
+        ...roles
+          .filter((other) => other !== role)
+          .flatMap((other) => [`../${other}/**`, `../../${other}/**`]),
       ],
       'A function imports its own folder and core.',
     ),

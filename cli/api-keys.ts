@@ -28,13 +28,14 @@ export const apiKeyTable = (keys: readonly ApiKeyView[], now: number): string =>
   keys.length === 0
     ? 'There are no API keys.\n'
     : table(
-        ['ID', 'NAME', 'STATE', 'AGE', 'ENDS', 'BY', 'SCOPES'],
+        ['ID', 'NAME', 'STATE', 'AGE', 'ENDS', 'LAST USED', 'BY', 'SCOPES'],
         keys.map((key) => [
           key.keyId,
           key.name,
           key.state,
           span(now - Date.parse(key.createdAt)),
           key.state === 'expired' ? '-' : `in ${span(Date.parse(key.expiresAt) - now)}`,
+          key.lastUsedOn ?? '-',
           key.createdBy,
           key.scopes.join(','),
         ]),

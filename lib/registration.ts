@@ -45,7 +45,7 @@ export class Registration extends Construct {
             { actions: ['GetItem', 'Query', 'PutItem', 'DeleteItem'], collections: ['PROGRESS'] },
           ),
           ...tables.identities.grant(role, {
-            actions: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
+            actions: ['GetItem', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
             partitions: ['CREDENTIAL#*'],
           }),
           ...tables.directory.grant(

@@ -9,6 +9,7 @@ import { ClusterRepository } from '../core/cluster/cluster-repository.ts';
 import { bearerVerifier } from '../core/credential/bearer-verifier.ts';
 import { callerRefresh } from '../core/credential/caller-refresh.ts';
 import { IdentityRepository } from '../core/credential/identity-repository.ts';
+import { KeyUse } from '../core/credential/key-use.ts';
 import { CertificateDirectoryRepository } from '../core/directory/certificate-directory-repository.ts';
 import { TunnelDirectoryRepository } from '../core/directory/tunnel-directory-repository.ts';
 import { base32 } from '../core/tenant/identifier.ts';
@@ -38,6 +39,11 @@ function start(env: Environment, limits: TenantLimits): Promise<RunningServer> {
     clients: tenantObjects,
   });
   const identities = new IdentityRepository(dynamo, env.IDENTITIES_TABLE);
+  const keyUse = new KeyUse({
+    identities,
+    now: Date.now,
+    failed: (error) => logger.warn({ err: error }, 'the day of use of an API key was not noted'),
+  });
   return startServer(
     {
       certificates: new ServerCertificatesRepository(
@@ -55,6 +61,8 @@ function start(env: Environment, limits: TenantLimits): Promise<RunningServer> {
         issuer: env.OIDC_ISSUER,
         audience: env.OIDC_AUDIENCE,
         bindInvitations: false,
+        // No request waits for it.
+        used: (record) => void keyUse.note(record),
       }),
       refresh: callerRefresh({ identities, issuer: env.OIDC_ISSUER, now: Date.now }),
       startAccess,

@@ -230,6 +230,7 @@ export async function startServer(
       now,
       onRequest: observation.onRequest,
       onDropped: observation.onDropped,
+      onRefused: observation.onRefused,
     });
     undo.push(() => access.close());
 

@@ -51,6 +51,11 @@ export const apiKey = z
     createdAt: z.iso.datetime(),
     createdBy: z.string().meta({ description: 'the principal who made it' }),
     expiresAt: z.iso.datetime(),
+    lastUsedOn: z.iso.date().optional().meta({
+      description:
+        'the last day (UTC) on which it was accepted, here or on the access host; absent: not used, or expired',
+      example: '2026-11-23',
+    }),
   })
   .meta({ id: 'ApiKey' });
 export type ApiKeyView = z.infer<typeof apiKey>;

@@ -1,7 +1,7 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { Problem } from '../problem/problem.ts';
 import type { Caller } from './caller.ts';
-import type { IdentityRepository, Membership } from './identity-repository.ts';
+import type { CredentialRecord, IdentityRepository, Membership } from './identity-repository.ts';
 import { parseScopes, roleScopes } from './scope.ts';
 import { parseToken, type Token } from './token.ts';
 
@@ -15,6 +15,8 @@ type Options = {
   readonly audience: string;
   /** Bind a first sign-in to its invitation; only the authorizer may write that. */
   readonly bindInvitations: boolean;
+  /** Told of each credential of ours that was accepted; must not reject. The caller's answer waits for what it returns. */
+  readonly used?: (record: CredentialRecord) => Promise<void> | void;
   readonly keys?: JWTVerifyGetKey;
   /** Epoch milliseconds. */
   readonly now?: () => number;
@@ -33,7 +35,11 @@ export function bearerVerifier(options: Options): BearerVerifier {
 
   return async (bearer) => {
     const token = parseToken(bearer);
-    if (token) return callerOfToken(token, options.identities, now());
+    if (token) {
+      const record = await validRecord(token, options.identities, now());
+      await options.used?.(record);
+      return callerOfRecord(record);
+    }
     if (/^(?:cak|crt|ccr)_/.test(bearer)) throw new Problem('UNAUTHENTICATED');
     const claims = await verifyJwt(bearer, keys, { issuer, audience, currentDate: new Date(now()) });
     return callerOfUser(claims, options, now());
@@ -46,18 +52,28 @@ export async function callerOfToken(
   identities: Pick<IdentityRepository, 'findCredential'>,
   now: number,
 ): Promise<Caller> {
+  return callerOfRecord(await validRecord(token, identities, now));
+}
+
+async function validRecord(
+  token: Pick<Token, 'kind' | 'hash'>,
+  identities: Pick<IdentityRepository, 'findCredential'>,
+  now: number,
+): Promise<CredentialRecord> {
   const record = await identities.findCredential(token.hash);
   if (record?.kind !== token.kind) throw new Problem('UNAUTHENTICATED');
   if (record.expiresAt !== undefined && record.expiresAt * 1000 <= now) throw new Problem('UNAUTHENTICATED');
-  return {
-    kind: record.kind,
-    tenantId: record.tenantId,
-    principal: record.clusterId ? `cluster:${record.clusterId}` : `${record.kind}:${record.tokenId}`,
-    scopes: parseScopes(record.scopes),
-    ...(record.clusterId ? { clusterId: record.clusterId } : {}),
-    credentialHash: token.hash,
-  };
+  return record;
 }
+
+const callerOfRecord = (record: CredentialRecord): Caller => ({
+  kind: record.kind,
+  tenantId: record.tenantId,
+  principal: record.clusterId ? `cluster:${record.clusterId}` : `${record.kind}:${record.tokenId}`,
+  scopes: parseScopes(record.scopes),
+  ...(record.clusterId ? { clusterId: record.clusterId } : {}),
+  credentialHash: record.hash,
+});
 
 /** The caller that a member of a tenant is. */
 export const callerOfMembership = (

@@ -6,6 +6,7 @@ import {
   PutCommand,
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
+import { getAll } from '../aws/batches.ts';
 import { ifHolds } from '../aws/dynamodb-errors.ts';
 import type { Role } from './scope.ts';
 import type { TokenKind } from './token.ts';
@@ -24,6 +25,8 @@ export type CredentialRecord = {
   readonly clusterId?: string;
   /** The only name that a registration token may register. */
   readonly clusterName?: string;
+  /** The last day on which an API key was used, UTC, as `2026-11-23`; absent: not used yet. */
+  readonly lastUsedDay?: string;
 };
 
 export type Membership = {
@@ -52,7 +55,8 @@ const sk = 'IDENTITY';
 
 /**
  * What must be found before the tenant is known. Single-item conditional writes only.
- * Units: every method 1 read (strongly consistent) or 1 write, `bindInvitation` up to 1 read and 3 writes.
+ * Units: every method 1 read (strongly consistent) or 1 write, `bindInvitation` up to 1 read and 3 writes,
+ * `lastUsedDays` half a read for each credential.
  */
 export class IdentityRepository {
   readonly #dynamo: DynamoDBDocumentClient;
@@ -79,6 +83,40 @@ export class IdentityRepository {
   async deleteCredential(hash: string): Promise<void> {
     await this.#dynamo.send(
       new DeleteCommand({ TableName: this.#table, Key: { pk: credentialPartition(hash), sk } }),
+    );
+  }
+
+  /**
+   * Notes that a credential was used on a day (UTC, `2026-11-23`); nothing is written when that day or a later one stands
+   * there, or the credential is gone: a deleted one does not come back. Attributes other than the key's and this one must
+   * not be named here: the rights of those who only verify go no further.
+   */
+  async noteUse(hash: string, day: string, abortSignal?: AbortSignal): Promise<boolean> {
+    return ifHolds(
+      this.#dynamo.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: { pk: credentialPartition(hash), sk },
+          UpdateExpression: 'SET lastUsedDay = :day',
+          ConditionExpression:
+            'attribute_exists(pk) AND (attribute_not_exists(lastUsedDay) OR lastUsedDay < :day)',
+          ExpressionAttributeValues: { ':day': day },
+        }),
+        abortSignal ? { abortSignal } : {},
+      ),
+    );
+  }
+
+  /** The last day of use by hash; without those never used, and those that are gone. */
+  async lastUsedDays(hashes: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const keys = hashes.map((hash) => ({ pk: credentialPartition(hash), sk }));
+    const items = await getAll(this.#dynamo, this.#table, keys, { consistent: false });
+    const days = new Map(items.map(({ pk, lastUsedDay }) => [pk, lastUsedDay]));
+    return new Map(
+      hashes.flatMap((hash) => {
+        const day = days.get(credentialPartition(hash));
+        return typeof day === 'string' ? [[hash, day] as const] : [];
+      }),
     );
   }
 

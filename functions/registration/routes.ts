@@ -4,7 +4,7 @@ import type { ClusterRecord } from '../../core/cluster/cluster-repository.ts';
 import { onlyItsOwn } from '../../core/cluster/own-cluster.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import { accessRuleView, addAccessRule, removeAccessRule } from './access-rules.ts';
-import { apiKeyView, deleteApiKey, issueApiKey } from './api-keys.ts';
+import { deleteApiKey, issueApiKey, listApiKeys } from './api-keys.ts';
 import { changeClusterSettings } from './cluster-settings.ts';
 import { certificateNotice } from './certificate-notice.ts';
 import { clusterView } from './cluster-view.ts';
@@ -60,12 +60,9 @@ export function handlers(deps: Dependencies): RouteHandlers<'registration'> {
       return { body: issued, headers: { Location: `api-keys/${issued.keyId}` } };
     },
 
-    /** Units: 1 read per 4 KB: some 10 keys. */
-    'GET /v1/api-keys': async ({ caller, query }) => {
-      const { items, ...next } = await deps.apiKeys.list(caller.tenantId, query);
-      const now = deps.now();
-      return { body: { items: items.map((key) => apiKeyView(key, now)), ...next } };
-    },
+    'GET /v1/api-keys': async ({ caller, query }) => ({
+      body: await listApiKeys(deps, caller.tenantId, query),
+    }),
 
     'DELETE /v1/api-keys/{keyId}': async ({ caller, params }) => {
       await deleteApiKey(deps, caller.tenantId, params.keyId);

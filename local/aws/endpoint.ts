@@ -37,6 +37,8 @@ export type AwsEndpointOptions = {
   now?: () => number;
   /** How often expired items are deleted, in milliseconds; 60,000 when absent. */
   ttlSweepMs?: number;
+  /** Told, as EventBridge is, of objects in buckets that announce theirs. */
+  onObject?: (event: Readonly<Record<string, unknown>>) => void;
   /** Further services by the name in the credential scope, such as `lambda`. */
   services?: Readonly<Record<string, (authoriser: Authoriser) => AwsService>>;
 };
@@ -77,7 +79,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
     services.set('dynamodb', dynamodb);
     services.set(
       's3',
-      await s3Service({ dataDir: folder('s3'), buckets: options.buckets, authoriser, now, region }),
+      await s3Service({ ...options, dataDir: folder('s3'), authoriser, now }),
     );
     services.set(
       'kms',

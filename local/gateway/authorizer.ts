@@ -4,6 +4,7 @@ import type { Invoke } from '../function/function-process.ts';
 import type { Api, ApiAuthorizer } from '../template/api.ts';
 import { laptop } from '../template/intrinsics.ts';
 import { GatewayError } from './gateway-response.ts';
+import { proxyEvent } from './proxy-event.ts';
 
 const answerSchema = z.object({
   principalId: z.string(),
@@ -20,7 +21,13 @@ const answerSchema = z.object({
 });
 type Answer = z.infer<typeof answerSchema>;
 
-/** Runs Lambda authorizers of type TOKEN as API Gateway does, its cache of policies by token included. */
+/** A request as an authorizer is asked about it. */
+type Asked = Omit<Parameters<typeof proxyEvent>[0], 'body' | 'authorizer'>;
+
+/**
+ * Runs Lambda authorizers of type REQUEST, whose one identity source is the header Authorization, as API Gateway does:
+ * without that header nothing runs, and what the authorizer answers is kept by that header's text.
+ */
 export class Authorizers {
   readonly #api: Api;
   readonly #invoke: Invoke;
@@ -34,18 +41,13 @@ export class Authorizers {
   }
 
   /** The authorizer's context for the function; throws the GatewayError that the client gets. */
-  async authorize(
-    id: string,
-    header: string | undefined,
-    httpMethod: string,
-    path: string,
-  ): Promise<Record<string, unknown>> {
+  async authorize(id: string, asked: Asked): Promise<Record<string, unknown>> {
     const authorizer = this.#api.authorizers.get(id);
     if (!authorizer) throw new GatewayError('API_CONFIGURATION_ERROR');
-    if (!header || (authorizer.validation && !authorizer.validation.test(header)))
-      throw new GatewayError('UNAUTHORIZED');
-    const methodArn = `arn:aws:execute-api:${laptop.region}:${laptop.accountId}:${this.#api.id}/${this.#api.stage}/${httpMethod}${path}`;
-    const { policyDocument, principalId, context } = await this.#answer(authorizer, header, methodArn);
+    const { request, path } = asked;
+    if (!request.headers.authorization) throw new GatewayError('UNAUTHORIZED');
+    const methodArn = `arn:aws:execute-api:${laptop.region}:${laptop.accountId}:${this.#api.id}/${this.#api.stage}/${request.method ?? 'GET'}${path}`;
+    const { policyDocument, principalId, context } = await this.#answer(authorizer, asked, methodArn);
     const matching = policyDocument.Statement.filter(
       ({ Action, Resource }) =>
         [Action].flat().some((action) => matches(action, 'execute-api:Invoke')) &&
@@ -57,13 +59,22 @@ export class Authorizers {
     return { ...context, principalId, integrationLatency: 0 };
   }
 
-  async #answer(authorizer: ApiAuthorizer, token: string, methodArn: string): Promise<Answer> {
-    const key = `${authorizer.id}\n${token}`;
+  async #answer(authorizer: ApiAuthorizer, asked: Asked, methodArn: string): Promise<Answer> {
+    const {
+      body: _body,
+      isBase64Encoded: _coding,
+      ...event
+    } = proxyEvent({
+      ...asked,
+      body: Buffer.alloc(0),
+      authorizer: undefined,
+    });
+    const key = JSON.stringify([authorizer.id, asked.request.headersDistinct.authorization]);
     const cached = this.#cache.get(key);
     if (cached && cached.until > this.#now()) return cached.answer;
     const result = await this.#invoke(authorizer.functionArn, {
-      type: 'TOKEN',
-      authorizationToken: token,
+      ...event,
+      type: 'REQUEST',
       methodArn,
     });
     // The one error text that API Gateway turns into 401.

@@ -47,27 +47,18 @@ export function gateway(api: Api, invoke: Invoke, now: () => number = Date.now):
     const found = match(request.method ?? 'GET', path);
     if (found.kind === 'none') throw new GatewayError('MISSING_AUTHENTICATION_TOKEN');
     const { method, pathParameters } = found;
-    const authorizer = method.authorizer
-      ? await authorizers.authorize(
-          method.authorizer,
-          request.headers.authorization,
-          request.method ?? 'GET',
-          path,
-        )
-      : undefined;
-    const body = await readBody(request);
-    const event = proxyEvent({
+    const asked = {
       request,
       api,
       method,
       path,
       query: new URLSearchParams(query),
       pathParameters,
-      body,
       requestId,
-      authorizer,
       now: now(),
-    });
+    };
+    const authorizer = method.authorizer ? await authorizers.authorize(method.authorizer, asked) : undefined;
+    const event = proxyEvent({ ...asked, body: await readBody(request), authorizer });
     if (Buffer.byteLength(JSON.stringify(event)) > maxEventBytes) throw new GatewayError('REQUEST_TOO_LARGE');
     const result = await bounded(invoke(method.functionArn, event));
     if ('error' in result) throw new GatewayError('API_CONFIGURATION_ERROR', 502);

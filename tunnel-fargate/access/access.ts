@@ -5,7 +5,6 @@ import { Problem } from '../../core/problem/problem.ts';
 import type { AuditEntry, AuditTrail } from '../audit/audit-trail.ts';
 import type { Router } from '../directory/router.ts';
 import type { Admission, TenantUsage } from '../limits/tenant-usage.ts';
-import type { Authentication } from './authentication.ts';
 import type { Authorisation } from './authorisation.ts';
 import { RefusedStream, Unanswered } from './cluster-answer.ts';
 import type { ClusterLookup } from './cluster-lookup.ts';
@@ -32,6 +31,7 @@ import {
 import { factsOf } from './request-record.ts';
 import { olderOpenApiV2, parseTarget, type RequestTarget } from './request-target.ts';
 import { assertCallable, isStatistics, statisticsAttributes } from './statistics.ts';
+import type { CallerOf } from './refused-credentials.ts';
 import type { RefusedUpgrades } from './refused-upgrades.ts';
 import { untilGone } from './until-gone.ts';
 import { upgrade } from './upgrade.ts';
@@ -39,7 +39,7 @@ import { wholeBody } from './whole-body.ts';
 import { maxReviewBytes, review, type ReviewKind, reviewKind } from './self-subject-review.ts';
 
 export type AccessDependencies = {
-  readonly authenticate: Authentication;
+  readonly callerOf: CallerOf;
   readonly findCluster: ClusterLookup;
   readonly authorisation: Authorisation;
   readonly guardianRights: GuardianRights;
@@ -92,7 +92,7 @@ export async function access(exchange: Exchange, deps: AccessDependencies, findi
   }
   if (!exchange.isWellFramed) throw new Problem('INVALID_REQUEST', 'The only transfer coding is chunked.');
   const target = parseTarget(exchange.target);
-  const caller = await deps.authenticate(exchange.valuesOf('authorization'));
+  const caller = await deps.callerOf(exchange);
   finding.caller = caller;
   finding.asked = target.clusterId;
   admit(exchange, deps, finding, caller);

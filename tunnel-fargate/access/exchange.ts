@@ -30,6 +30,8 @@ export class Exchange {
   readonly headers: IncomingHttpHeaders;
   readonly body: Readable;
   readonly hasBody: boolean;
+  /** Where the connection comes from; empty when it had gone already. */
+  readonly remoteAddress: string;
   /** Bytes of both bodies so far. */
   readonly traffic = new Traffic();
   readonly #request: IncomingMessage | Http2ServerRequest;
@@ -57,6 +59,7 @@ export class Exchange {
     this.target = request.url ?? '';
     this.headers = request.headers;
     this.body = request;
+    this.remoteAddress = request.socket.remoteAddress ?? '';
     this.hasBody =
       'stream' in request
         ? !request.stream.endAfterHeaders

@@ -53,7 +53,9 @@ export function logLineOf(exchange: Exchange, { caller, cluster, attributes }: F
   return {
     requestId: exchange.requestId,
     method: exchange.method,
-    ...(caller ? { tenantId: caller.tenantId, principal: caller.principal } : {}),
+    ...(caller
+      ? { tenantId: caller.tenantId, principal: caller.principal }
+      : { remoteAddress: exchange.remoteAddress }),
     ...(cluster ? { clusterId: cluster.clusterId } : {}),
     ...(attributes
       ? {

@@ -4,12 +4,15 @@ import { type IncomingMessage, type ServerOptions, ServerResponse } from 'node:h
 import { createSecureServer, type Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
 import type { ClusterRepository } from '../../core/cluster/cluster-repository.ts';
 import type { BearerVerifier } from '../../core/credential/bearer-verifier.ts';
-import { Problem } from '../../core/problem/problem.ts';
 import type { CallerRefresh } from '../../core/credential/caller-refresh.ts';
+import type { CredentialKind } from '../../core/credential/credential-kind.ts';
+import { RefusalPace } from '../../core/credential/refusal-pace.ts';
+import { Problem } from '../../core/problem/problem.ts';
 import type { defaultPace } from '../agent/handshake-pace.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import type { Router } from '../directory/router.ts';
@@ -27,6 +30,7 @@ import { answerFailure } from './failed-request.ts';
 import { GuardianRights } from './guardian-rights.ts';
 import { paceHandshakes } from './paced-handshakes.ts';
 import { rawFailure } from './raw-failure.ts';
+import { slowingRefusals } from './refused-credentials.ts';
 import { RefusedUpgrades } from './refused-upgrades.ts';
 import { upgradeResponse } from './upgrade-response.ts';
 import { endFactsOf, logLineOf } from './request-record.ts';
@@ -50,6 +54,10 @@ export type AccessOptions = {
   readonly onRequest?: (request: EndedRequest) => void;
   /** Is told of each connection that was dropped as one too many. */
   readonly onDropped?: () => void;
+  /** Is told of each refused credential. */
+  readonly onRefused?: (kind: CredentialKind) => void;
+  /** Holds back what a refused credential is answered. */
+  readonly refusalPace?: Pick<RefusalPace, 'refused'>;
   readonly pace?: typeof defaultPace;
   /** Connections of one address. */
   readonly maxPerAddress?: number;
@@ -90,7 +98,10 @@ export async function startAccess(options: AccessOptions): Promise<AccessServer>
   const cache = { ttlMs: timing.cacheMs, now };
   const rules = new AccessRules({ read: options.rulesOf, now });
   const deps: AccessDependencies = {
-    authenticate: authentication(options.verify, cache),
+    callerOf: slowingRefusals(authentication(options.verify, cache), {
+      pace: options.refusalPace ?? new RefusalPace({ now, wait: (ms) => wait(ms) }),
+      onRefused: options.onRefused,
+    }),
     findCluster: clusterLookup(options.clusters, cache),
     authorisation: new Authorisation((tenantId) => rules.of(tenantId)),
     guardianRights: new GuardianRights({ now }),

@@ -1,3 +1,4 @@
+import { credentialKinds } from '../../core/credential/credential-kind.ts';
 import type { RefusalReason } from '../agent/identity.ts';
 import type { TunnelEnd } from '../agent/tunnel.ts';
 import { uploadOutcomes } from '../ingest/flow-ingest.ts';
@@ -223,6 +224,13 @@ export const figures = {
     emf: 'Requests',
     label: { name: 'status', values: ['1xx', '2xx', '3xx', '4xx', '5xx', 'none'] },
     help: 'Requests of users that ended, by status; none: the client left before an answer began.',
+  },
+  credentials_refused: {
+    kind: 'counter',
+    unit: 'Count',
+    emf: 'CredentialsRefused',
+    label: { name: 'kind', values: credentialKinds },
+    help: 'Requests of users whose credential was refused, by what it was meant to be; the authorizer counts those of the API.',
   },
   access_dropped: {
     kind: 'counter',

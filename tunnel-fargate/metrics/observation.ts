@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { CredentialKind } from '../../core/credential/credential-kind.ts';
 import type { CertificateDirectoryRepository } from '../../core/directory/certificate-directory-repository.ts';
 import type { TunnelDirectoryRepository } from '../../core/directory/tunnel-directory-repository.ts';
 import type { EndedRequest } from '../access/server.ts';
@@ -76,6 +77,9 @@ export class Observation {
     if (status !== undefined && !endless)
       this.#metrics.observe('request_seconds', durationMs / 1_000, { value });
   };
+
+  readonly onRefused = (kind: CredentialKind): void =>
+    this.#metrics.count('credentials_refused', { value: kind });
 
   readonly onDropped = (): void => this.#metrics.count('access_dropped');
 

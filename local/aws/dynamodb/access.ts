@@ -1,11 +1,12 @@
-import type { Access } from '../iam/authoriser.ts';
+import type { Access, Context } from '../iam/authoriser.ts';
 import type { EngineOperation } from './engine.ts';
 import type { AttributeValue, Item, StoredTable } from './engine-types.ts';
 
 /**
  * What a call wants of which table, for IAM: action, ARN and `dynamodb:LeadingKeys`. Of a batch every member is judged by
  * itself. On an index it is the *index's* partition key that leads. A request that names no partition key (Scan) has no such
- * condition key at all, which is what a `Null` guard catches and a bare `ForAllValues` lets pass.
+ * condition key at all, which is what a `Null` guard catches and a bare `ForAllValues` lets pass. Updates say as well which
+ * attributes they name (`dynamodb:Attributes`) and get back (`dynamodb:ReturnValues`).
  */
 export function accessesOf(
   operation: EngineOperation,
@@ -14,14 +15,19 @@ export function accessesOf(
 ): Access[] {
   const action = `dynamodb:${operation}`;
   const name = typeof data.TableName === 'string' ? data.TableName : '';
-  const one = (table: string, hash: AttributeValue | undefined, index?: string): Access => {
+  const one = (
+    table: string,
+    hash: AttributeValue | undefined,
+    index?: string,
+    more: Context = {},
+  ): Access => {
     const arn = tables.arn(table);
     const leading = hash && keyText(hash);
     return {
       action,
       resource: index === undefined ? arn : `${arn}/index/${index}`,
       policyOf: arn,
-      ...(leading === undefined ? {} : { context: { 'dynamodb:LeadingKeys': [leading] } }),
+      ...(leading === undefined ? {} : { context: { 'dynamodb:LeadingKeys': [leading], ...more } }),
     };
   };
   const hashOf = (table: string, item: unknown, index?: string): AttributeValue | undefined => {
@@ -32,8 +38,14 @@ export function accessesOf(
   switch (operation) {
     case 'GetItem':
     case 'DeleteItem':
-    case 'UpdateItem':
       return [one(name, hashOf(name, data.Key))];
+    case 'UpdateItem':
+      return [
+        one(name, hashOf(name, data.Key), undefined, {
+          'dynamodb:Attributes': attributesOfUpdate(data),
+          ...(typeof data.ReturnValues === 'string' ? { 'dynamodb:ReturnValues': data.ReturnValues } : {}),
+        }),
+      ];
     case 'PutItem':
       return [one(name, hashOf(name, data.Item))];
     case 'Query': {
@@ -61,6 +73,23 @@ export function accessesOf(
     case 'ListTables':
       return [{ action, resource: '*' }];
   }
+}
+
+/** The top-level attributes of an update: those of its key, and each that one of its expressions names. */
+function attributesOfUpdate(data: Record<string, unknown>): string[] {
+  const names = (data.ExpressionAttributeNames ?? {}) as Record<string, string>;
+  const expressions = [data.UpdateExpression, data.ConditionExpression].filter(
+    (expression): expression is string => typeof expression === 'string',
+  );
+  const named = expressions.flatMap((expression) =>
+    // Not: values (`:v`), members of a map (`.m`), functions, and the words of the language.
+    [...expression.matchAll(/(?<![\w:.#])(#\w+|[A-Za-z_]\w*)(?!\w|\s*\()/g)]
+      .map(([, word = '']) => word)
+      .filter((word) => !/^(?:set|remove|add|delete|and|or|not|in|between)$/i.test(word)),
+  );
+  const legacy = [data.AttributeUpdates, data.Expected].flatMap((given) => Object.keys(given ?? {}));
+  const all = [...Object.keys(data.Key as Item), ...named.map((name) => names[name] ?? name), ...legacy];
+  return [...new Set(all)].sort();
 }
 
 type BatchMember = { PutRequest?: { Item: Item }; DeleteRequest?: { Key: Item } };

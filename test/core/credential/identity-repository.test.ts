@@ -1,6 +1,9 @@
+import { createServer, type AddressInfo } from 'node:net';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { IdentityRepository } from '../../../core/credential/identity-repository.ts';
 import { newToken } from '../../../core/credential/token.ts';
+import { documentClient } from '../../../core/tenant/tenant-access.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 
 const tenantA = 't-aaaaaaaaaaaaaaaaaaaa';
@@ -30,6 +33,62 @@ describe('identities', () => {
     await identities.deleteCredential(hash);
     await identities.deleteCredential(hash);
     expect(await identities.findCredential(hash)).toBeUndefined();
+  });
+
+  describe('note the day on which a credential was used', () => {
+    const stored = async () => {
+      const { hash, id } = newToken('api-key');
+      const record = { hash, kind: 'api-key', tokenId: id, tenantId: tenantA, scopes: '' } as const;
+      await identities.putCredential(record);
+      return record;
+    };
+
+    test('once, never an earlier one, and nothing else of it changes', async () => {
+      const record = await stored();
+      expect(await identities.noteUse(record.hash, '2026-11-23')).toBe(true);
+      expect(await identities.noteUse(record.hash, '2026-11-23')).toBe(false);
+      expect(await identities.noteUse(record.hash, '2026-11-22')).toBe(false);
+      expect(await identities.findCredential(record.hash)).toEqual({ ...record, lastUsedDay: '2026-11-23' });
+      expect(await identities.noteUse(record.hash, '2026-11-24')).toBe(true);
+      expect(await identities.findCredential(record.hash)).toEqual({ ...record, lastUsedDay: '2026-11-24' });
+    });
+
+    test('without bringing a deleted one back', async () => {
+      const { hash } = await stored();
+      await identities.deleteCredential(hash);
+      expect(await identities.noteUse(hash, '2026-11-23')).toBe(false);
+      expect(await identities.findCredential(hash)).toBeUndefined();
+    });
+
+    test('and tell it by hash, of 200 at once; of those not used or gone nothing', async () => {
+      const records = await Promise.all(Array.from({ length: 200 }, stored));
+      const used = records.filter((_record, index) => index % 2 === 0);
+      await Promise.all(used.map(({ hash }) => identities.noteUse(hash, '2026-11-23')));
+      const hashes = [...records.map(({ hash }) => hash), newToken('api-key').hash];
+      expect(await identities.lastUsedDays(hashes)).toEqual(
+        new Map(used.map(({ hash }) => [hash, '2026-11-23'])),
+      );
+      expect(await identities.lastUsedDays([])).toEqual(new Map());
+    });
+
+    test('within the time that it is given, when the table is silent', async () => {
+      const silent = createServer((socket) => socket.resume());
+      await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+      const { port } = silent.address() as AddressInfo;
+      const client = new DynamoDBClient({
+        endpoint: `http://127.0.0.1:${port}`,
+        region: 'us-east-1',
+        credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+      });
+      try {
+        const { hash } = newToken('api-key');
+        const patient = new IdentityRepository(documentClient(client), 'identities');
+        await expect(patient.noteUse(hash, '2026-11-23', AbortSignal.timeout(50))).rejects.toThrow();
+      } finally {
+        client.destroy();
+        await new Promise((resolve) => silent.close(resolve));
+      }
+    });
   });
 
   test('refuse to invite an address that another tenant invited', async () => {
@@ -138,6 +197,8 @@ describe('identities', () => {
     const record = { hash, kind: 'api-key', tokenId: id, tenantId: tenantA, scopes: '' } as const;
     expect(await engine.units(() => identities.putCredential(record))).toEqual({ read: 0, write: 1 });
     expect(await engine.units(() => identities.findCredential(hash))).toEqual({ read: 1, write: 0 });
+    expect(await engine.units(() => identities.noteUse(hash, '2026-11-23'))).toEqual({ read: 0, write: 1 });
+    expect(await engine.units(() => identities.lastUsedDays([hash]))).toEqual({ read: 0.5, write: 0 });
     await identities.invite({
       email: 'cost@x.org',
       tenantId: tenantA,

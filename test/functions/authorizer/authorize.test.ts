@@ -3,11 +3,14 @@ import { exportJWK, generateKeyPair, type JWTPayload, SignJWT, createLocalJWKSet
 import { callerOf } from '../../../core/api/authorizer-context.ts';
 import { bearerVerifier } from '../../../core/credential/bearer-verifier.ts';
 import { IdentityRepository } from '../../../core/credential/identity-repository.ts';
+import { KeyUse } from '../../../core/credential/key-use.ts';
 import { roleScopes } from '../../../core/credential/scope.ts';
 import { newToken, type Token } from '../../../core/credential/token.ts';
 import { authorize } from '../../../functions/authorizer/authorize.ts';
 import { TokenClaimRepository } from '../../../functions/registration/token-claim-repository.ts';
 import { type Engine, startEngine } from '../../engine.ts';
+
+type Event = Parameters<typeof authorize>[1];
 
 const tenantId = 't-aaaaaaaaaaaaaaaaaaaa';
 const issuer = 'https://issuer.example';
@@ -20,6 +23,8 @@ describe('the authorizer', () => {
   let sign: (claims: JWTPayload) => Promise<string>;
   let deps: Parameters<typeof authorize>[0];
   const logged: unknown[] = [];
+  /** What was counted, and for whom a refusal was held back, in their order. */
+  const refusals: string[] = [];
 
   beforeAll(async () => {
     engine = await startEngine();
@@ -30,6 +35,11 @@ describe('the authorizer', () => {
       new SignJWT({ iss: issuer, aud: 'cattery', exp: now / 1000 + 600, ...claims })
         .setProtectedHeader({ alg: 'ES256', kid: 'k' })
         .sign(privateKey);
+    const keyUse = new KeyUse({
+      identities,
+      now: () => now,
+      failed: (error) => void logged.push(error),
+    });
     deps = {
       verify: bearerVerifier({
         identities,
@@ -38,14 +48,22 @@ describe('the authorizer', () => {
         bindInvitations: true,
         keys,
         now: () => now,
+        used: (record) => keyUse.note(record),
       }),
       logger: { error: (...line: unknown[]) => void logged.push(line) },
+      refused: (kind) => void refusals.push(kind),
+      pace: {
+        refused: (address) => {
+          refusals.push(address);
+          return Promise.resolve();
+        },
+      },
     };
   });
   afterAll(() => engine.close());
 
-  const ask = (authorizationToken: string) =>
-    authorize(deps, { type: 'TOKEN', authorizationToken, methodArn });
+  const ask = (header: string, { arn = methodArn, using = deps } = {}) =>
+    authorize(using, eventOf({ Authorization: [header] }, arn));
   const stored = async (kind: Token['kind'], more: object = {}): Promise<Token> => {
     const token = newToken(kind);
     await identities.putCredential({
@@ -82,11 +100,8 @@ describe('the authorizer', () => {
 
   test('gives the same policy for every method and path: what is cached must not refuse the next route', async () => {
     const { text } = await stored('api-key');
-    const other = await authorize(deps, {
-      type: 'TOKEN',
-      authorizationToken: `Bearer ${text}`,
-      methodArn: methodArn.replace('GET/v1/clusters/c-x', 'POST/v1/scans'),
-    });
+    const arn = methodArn.replace('GET/v1/clusters/c-x', 'POST/v1/scans');
+    const other = await ask(`Bearer ${text}`, { arn });
     expect(other.policyDocument).toEqual((await ask(`Bearer ${text}`)).policyDocument);
   });
 
@@ -142,6 +157,89 @@ describe('the authorizer', () => {
       `Bearer ${await sign({})}`,
     ];
     for (const header of wrong) await expect(ask(header)).rejects.toThrow(/^Unauthorized$/);
+    for (const headers of [null, {}, { Cookie: [`Bearer ${text}`] }])
+      await expect(authorize(deps, eventOf(headers))).rejects.toThrow(/^Unauthorized$/);
+  });
+
+  test('takes the one header Authorization, however it is written, and refuses two of them', async () => {
+    const [key, other] = [await stored('api-key'), await stored('api-key')];
+    const [bearer, second] = [`Bearer ${key.text}`, `Bearer ${other.text}`];
+    for (const name of ['authorization', 'Authorization', 'AUTHORIZATION'])
+      expect((await authorize(deps, eventOf({ [name]: [bearer] }))).principalId).toBe(`api-key:${key.id}`);
+    const twice = [
+      { Authorization: [bearer, second] },
+      { Authorization: [bearer, bearer] },
+      { authorization: [bearer], Authorization: [second] },
+    ];
+    for (const headers of twice)
+      await expect(authorize(deps, eventOf(headers))).rejects.toThrow(/^Unauthorized$/);
+  });
+
+  test('counts each refused credential by its kind and holds its answer back for its address, before it answers', async () => {
+    const expired = await stored('api-key', { expiresAt: now / 1000 });
+    const { text } = await stored('api-key');
+    const each = [
+      [newToken('api-key').text, 'api-key'],
+      [expired.text, 'api-key'],
+      [text.slice(0, -1), 'api-key'],
+      [newToken('registration-token').text, 'registration-token'],
+      [newToken('cluster').text, 'cluster'],
+      [await sign({ sub: 'u', exp: now / 1000 - 60 }), 'user'],
+      ['x', 'other'],
+    ] as const;
+    for (const [bearer, kind] of each) {
+      refusals.length = 0;
+      await expect(ask(`Bearer ${bearer}`)).rejects.toThrow(/^Unauthorized$/);
+      expect([bearer, ...refusals]).toEqual([bearer, kind, '192.0.2.7']);
+    }
+    const released = Promise.withResolvers<undefined>();
+    let answered = false;
+    const held = ask('Bearer x', { using: { ...deps, pace: { refused: () => released.promise } } }).catch(
+      () => (answered = true),
+    );
+    await ask(`Bearer ${text}`);
+    expect(answered).toBe(false);
+    released.resolve(undefined);
+    await held;
+    expect(answered).toBe(true);
+  });
+
+  test('neither counts nor holds back who is accepted, who belongs to no tenant, or what could not be verified', async () => {
+    const { text } = await stored('api-key');
+    const stranger = await sign({ sub: 'no member' });
+    refusals.length = 0;
+    await ask(`Bearer ${text}`);
+    await ask(`Bearer ${stranger}`);
+    engine.faults.failWhen((operation) => operation === 'GetItem');
+    await expect(ask(`Bearer ${text}`)).rejects.toThrow('could not be verified');
+    engine.faults.mend();
+    expect(refusals).toEqual([]);
+  });
+
+  test('notes the day of an API key’s use, once a day: 1 write at the first, none at the next', async () => {
+    const key = await stored('api-key');
+    const cluster = await stored('cluster', { clusterId: 'c-aaaaaaaaaaaaaaaaaaaa' });
+    const units = (token: Token) => engine.units(() => ask(`Bearer ${token.text}`));
+    expect(await units(key)).toEqual({ read: 1, write: 1 });
+    expect(await units(key)).toEqual({ read: 1, write: 0 });
+    expect(await units(cluster)).toEqual({ read: 1, write: 0 });
+    expect(await identities.findCredential(key.hash)).toMatchObject({ lastUsedDay: '2026-11-23' });
+    expect(await identities.findCredential(cluster.hash)).not.toHaveProperty('lastUsedDay');
+  });
+
+  test('notes no day for an expired key, and lets a key in whose day cannot be noted', async () => {
+    const [expired, key] = [await stored('api-key', { expiresAt: now / 1000 }), await stored('api-key')];
+    await expect(ask(`Bearer ${expired.text}`)).rejects.toThrow(/^Unauthorized$/);
+    expect(await identities.findCredential(expired.hash)).not.toHaveProperty('lastUsedDay');
+    logged.length = 0;
+    engine.faults.failWhen((operation) => operation === 'UpdateItem');
+    try {
+      expect((await ask(`Bearer ${key.text}`)).principalId).toBe(`api-key:${key.id}`);
+    } finally {
+      engine.faults.mend();
+    }
+    expect(logged).toHaveLength(1);
+    expect(await identities.findCredential(key.hash)).not.toHaveProperty('lastUsedDay');
   });
 
   test('denies (403) a signed-in user of no tenant, without a context', async () => {
@@ -202,22 +300,18 @@ describe('the authorizer', () => {
       bindInvitations: true,
       now: () => now,
     });
-    await expect(
-      authorize(
-        { ...deps, verify },
-        {
-          type: 'TOKEN',
-          authorizationToken: `Bearer ${await sign({ sub: 'owner' })}`,
-          methodArn,
-        },
-      ),
-    ).rejects.toThrow('The credential could not be verified');
+    const using = { ...deps, verify };
+    await expect(ask(`Bearer ${await sign({ sub: 'owner' })}`, { using })).rejects.toThrow(
+      'The credential could not be verified',
+    );
   });
+});
 
-  test('costs one read for a credential', async () => {
-    const { text } = await stored('api-key');
-    expect(await engine.units(() => ask(`Bearer ${text}`))).toEqual({ read: 1, write: 0 });
-  });
+/** A request as API Gateway tells an authorizer of it, as far as this one looks. */
+const eventOf = (multiValueHeaders: Event['multiValueHeaders'], arn = methodArn): Event => ({
+  methodArn: arn,
+  multiValueHeaders,
+  requestContext: { identity: { sourceIp: '192.0.2.7' } } as Event['requestContext'],
 });
 
 /** Errors with what JSON would leave out. */

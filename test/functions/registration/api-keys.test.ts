@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { bearerVerifier } from '../../../core/credential/bearer-verifier.ts';
 import type { Caller } from '../../../core/credential/caller.ts';
+import { KeyUse } from '../../../core/credential/key-use.ts';
 import { roleScopes, type Scope } from '../../../core/credential/scope.ts';
 import { parseToken } from '../../../core/credential/token.ts';
 import { issueApiKey } from '../../../functions/registration/api-keys.ts';
@@ -41,14 +42,24 @@ describe('API keys', () => {
       caller,
     );
   /** As the authorizer sees it. */
-  const verified = (key: string): Promise<Caller> =>
-    bearerVerifier({
-      identities: setting.deps.identities,
+  const verified = (key: string): Promise<Caller> => {
+    const { identities, now } = setting.deps;
+    const keyUse = new KeyUse({
+      identities,
+      now,
+      failed: (error) => {
+        throw error;
+      },
+    });
+    return bearerVerifier({
+      identities,
       issuer: 'https://issuer.example',
       audience: 'cattery',
       bindInvitations: false,
-      now: setting.deps.now,
+      now,
+      used: (record) => keyUse.note(record),
     })(key);
+  };
 
   test('that are deleted while they are made do not work: 409 CONFLICT, and no credential', async () => {
     const { identities, apiKeys } = setting.deps;
@@ -87,6 +98,7 @@ describe('API keys', () => {
     const caller = await verified(key);
     expect(caller).toMatchObject({ kind: 'api-key', tenantId: tenantA, principal: `api-key:${keyId}` });
     expect([...caller.scopes]).toEqual(['scans:write']);
+    const usedOn = new Date(setting.clock.now).toISOString().slice(0, 10);
     expect(await listed(keyId)).toEqual({
       keyId,
       name: 'push',
@@ -95,6 +107,7 @@ describe('API keys', () => {
       createdAt: new Date(setting.clock.now).toISOString(),
       createdBy: 'user:test',
       expiresAt: new Date(Math.floor(setting.clock.now / 1000) * 1000 + 60_000).toISOString(),
+      lastUsedOn: usedOn,
     });
     setting.clock.now += 60_000;
     await expect(verified(key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
@@ -148,13 +161,36 @@ describe('API keys', () => {
     expect((await make({ name: 'role' }, member(tenantA, role))).status).toBe(status);
   });
 
-  test('of one name overlap, and deleting the old one leaves the new one', async () => {
-    const [old, fresh] = [await made({ name: 'rotated' }), await made({ name: 'rotated' })];
+  test('of one name overlap while one replaces the other; deleting the old one leaves the new one', async () => {
+    const old = await made({ name: 'rotated' });
+    await verified(old.key);
+    setting.clock.now += daySeconds * 1000;
+    const fresh = await made({ name: 'rotated' });
+    for (const { key, keyId } of [old, fresh])
+      expect((await verified(key)).principal).toBe(`api-key:${keyId}`);
+    const both = (await list({ limit: '200' })).items as { name?: string; keyId: string; state?: string }[];
+    expect(both.filter(({ name, state }) => name === 'rotated' && state === 'active')).toHaveLength(2);
     expect((await remove(old.keyId)).status).toBe(204);
     await expect(verified(old.key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
     expect((await verified(fresh.key)).principal).toBe(`api-key:${fresh.keyId}`);
     expect(await listed(old.keyId)).toBeUndefined();
     expect((await remove(old.keyId)).status).toBe(404);
+  });
+
+  test('are listed with the last day on which they were used, in UTC, and without one while they were not', async () => {
+    const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
+    const { keyId, key } = await made({ name: 'daily', ttlSeconds: 10 * daySeconds });
+    expect(await listed(keyId)).not.toHaveProperty('lastUsedOn');
+    await verified(key);
+    expect(await listed(keyId)).toMatchObject({ lastUsedOn: day(setting.clock.now) });
+    setting.clock.now += 3 * daySeconds * 1000;
+    expect(await listed(keyId)).toMatchObject({ lastUsedOn: day(setting.clock.now - 3 * daySeconds * 1000) });
+    await verified(key);
+    expect(await listed(keyId)).toMatchObject({ lastUsedOn: day(setting.clock.now), state: 'active' });
+    setting.clock.now += 10 * daySeconds * 1000;
+    await expect(verified(key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await listed(keyId)).toMatchObject({ state: 'expired' });
+    expect(await listed(keyId)).not.toHaveProperty('lastUsedOn');
   });
 
   test('of another tenant are 404 to delete and are not listed, nor is their cursor taken', async () => {
@@ -205,7 +241,8 @@ describe('API keys', () => {
         return [used.read, used.write];
       };
       expect(await units({ method: 'POST', body: JSON.stringify({ name: 'ci' }) })).toEqual([1, 2]);
-      expect(await units({})).toEqual([1, 0]);
+      // The list, and what is noted of the one key in it.
+      expect(await units({})).toEqual([1.5, 0]);
       const { items } = await own.deps.apiKeys.list(tenantA, { limit: 1 });
       const params = { keyId: items[0]?.keyId ?? '' };
       const resource = '/v1/api-keys/{keyId}';

@@ -2,7 +2,7 @@ import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync, brotliCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { APIGatewayProxyEvent } from 'aws-lambda';
+import type { APIGatewayProxyEvent, APIGatewayRequestAuthorizerEvent } from 'aws-lambda';
 import type { InvocationResult } from '../../../local/function/function-process.ts';
 import { gateway } from '../../../local/gateway/gateway.ts';
 import { apiFixture } from './api-fixture.ts';
@@ -17,7 +17,7 @@ type Answer = {
 
 describe('the laptop gateway answers as API Gateway does', () => {
   let server: Server;
-  let invoked: { arn: string; event: APIGatewayProxyEvent & { authorizationToken?: string } }[];
+  let invoked: { arn: string; event: APIGatewayProxyEvent }[];
   let answers: Record<string, (event: APIGatewayProxyEvent) => InvocationResult>;
   let time: number;
 
@@ -113,8 +113,24 @@ describe('the laptop gateway answers as API Gateway does', () => {
       code: 'UNAUTHENTICATED',
       requestId: answer.headers['x-amzn-requestid'],
     });
-    expect((await send('GET', '/things', { authorization: 'Basic x' })).status).toBe(401);
+    expect((await send('GET', '/things', { authorization: '' })).status).toBe(401);
     expect(invoked).toEqual([]);
+  });
+
+  test('the authorizer is asked about the request, its address and headers, before the body is there', async () => {
+    await send('POST', '/things?tag=a', { Authorization: 'Basic x' }, Buffer.from('secret'));
+    const asked = events('fn:auth')[0] as unknown as APIGatewayRequestAuthorizerEvent;
+    expect(asked).toMatchObject({
+      type: 'REQUEST',
+      methodArn: expect.stringMatching(/^arn:aws:execute-api:.*:abc123\/prod\/POST\/things$/),
+      resource: '/things',
+      path: '/things',
+      httpMethod: 'POST',
+      multiValueHeaders: { Authorization: ['Basic x'] },
+      queryStringParameters: { tag: 'a' },
+      requestContext: { identity: { sourceIp: '127.0.0.1' }, resourcePath: '/things' },
+    });
+    expect(JSON.stringify(asked)).not.toMatch(/secret|"body"/);
   });
 
   test("the authorizer's answer is cached by token for as long as configured", async () => {

@@ -198,6 +198,8 @@ export async function startFixture(
       | 'maxPerAddress'
       | 'onDropped'
       | 'onRequest'
+      | 'onRefused'
+      | 'refusalPace'
     >
   > & {
     limits?: Partial<TenantLimits>;
