@@ -7,6 +7,9 @@ const root = path.join(import.meta.dirname, '..');
 /** Name of the tunnel server's bundle; the others are the functions' roles. */
 export const tunnelBundle = 'tunnel';
 
+/** What else goes into the tunnel server's image: its entries by the name of their file, which the pod's command names. */
+const besideTunnel = { 'admission-webhook': 'admission-webhook/main.ts' };
+
 export type Bundle = {
   readonly name: string;
   /** Where `index.mjs` lies, what it reads at run time, and nothing that is not deployed. */
@@ -73,21 +76,26 @@ export async function bundleAll(
   const roles = await functionRoles();
   const bundles = await Promise.all([
     ...roles.map((role) => bundle(role, `functions/${role}/handler.ts`, directory)),
-    bundle(tunnelBundle, 'tunnel-fargate/main.ts', directory),
+    bundle(tunnelBundle, 'tunnel-fargate/main.ts', directory, besideTunnel),
   ]);
   return { directory, bundles };
 }
 
-async function bundle(name: string, entry: string, parent: string): Promise<Bundle> {
+async function bundle(
+  name: string,
+  entry: string,
+  parent: string,
+  beside: Readonly<Record<string, string>> = {},
+): Promise<Bundle> {
   const directory = path.join(parent, name);
-  const outfile = path.join(directory, 'index.mjs');
   // Lambda pays for every byte at a cold start: its map stays here. The container starts seldom and carries its own.
   const sourcemap = name === tunnelBundle ? 'linked' : 'external';
   const external = name === tunnelBundle ? [] : unreachableInLambda;
   const { outputFiles, metafile } = await build({
     ...options,
-    entryPoints: [entry],
-    outfile,
+    entryPoints: { index: entry, ...beside },
+    outdir: directory,
+    outExtension: { '.js': '.mjs' },
     sourcemap,
     external,
   });

@@ -3,6 +3,7 @@ import { releasesPrefix } from '../core/release/manifest-key.ts';
 import type { Environment } from '../functions/install-assets/env.ts';
 import type { Buckets } from './buckets.ts';
 import type { IdentityProvider } from './identity-provider.ts';
+import type { Keys } from './keys.ts';
 import type { Addresses } from './network.ts';
 import { RoleFunction } from './role-function.ts';
 import type { Tables } from './tables.ts';
@@ -12,6 +13,7 @@ type Options = {
   readonly bundles: string;
   readonly tables: Tables;
   readonly buckets: Pick<Buckets, 'assets'>;
+  readonly keys: Keys;
   readonly addresses: Addresses;
   readonly apiUrl: string;
   readonly identity: Pick<IdentityProvider, 'environment'>;
@@ -23,7 +25,7 @@ export class InstallAssets extends Construct {
 
   constructor(scope: Construct, id: string, options: Options) {
     super(scope, id);
-    const { bundles, tables, buckets, addresses, apiUrl, identity } = options;
+    const { bundles, tables, buckets, keys, addresses, apiUrl, identity } = options;
     this.function = new RoleFunction<Environment>(this, 'Function', {
       name: 'install-assets',
       bundles,
@@ -44,6 +46,7 @@ export class InstallAssets extends Construct {
           ),
           ...buckets.assets.grant(role, { actions: ['GetObject'], prefix: releasesPrefix }),
           ...buckets.assets.grantList(role),
+          ...keys.grantShowBundleKey(role),
           API_URL: apiUrl,
           ACCESS_URL: addresses.accessUrl,
           ACCESS_TRUST: addresses.accessTrust,

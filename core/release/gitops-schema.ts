@@ -4,7 +4,7 @@ import { imageComponent, installationFields, objectName, wantExceptions } from '
 import { releaseVersion } from './release-schema.ts';
 
 /** A reference with its tag, its digest or both (OCI distribution specification): what has neither is another thing every day. */
-const imageReference = new RegExp(
+export const pinnedReference = new RegExp(
   String.raw`^(?:[a-z0-9.-]+(?::\d{1,5})?/)?${imageComponent}(?:/${imageComponent})*(?=[:@])(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`,
 );
 
@@ -29,7 +29,7 @@ export const gitopsQuery = z
       .string()
       .max(512)
       .regex(
-        imageReference,
+        pinnedReference,
         'must be an image with a tag or a digest, such as registry.example/tools:1.2@sha256:…',
       )
       .optional()

@@ -1,3 +1,4 @@
+import { type BundleSigner, kmsBundleSigner } from '../../core/admission/bundle-signer.ts';
 import { TrustRepository } from '../../core/certificate/trust-repository.ts';
 import { ClusterRepository } from '../../core/cluster/cluster-repository.ts';
 import { TunnelDirectoryRepository } from '../../core/directory/tunnel-directory-repository.ts';
@@ -22,6 +23,8 @@ export type Dependencies = {
   readonly script: () => Promise<string>;
   /** scan-report.sh with its placeholder. */
   readonly scanReporter: () => Promise<string>;
+  /** Tells the key that signs bundles of verdicts. */
+  readonly bundleSigner: Pick<BundleSigner, 'key'>;
   /** Who signs users in. */
   readonly identity: Pick<Environment, 'OIDC_ISSUER' | 'OIDC_AUDIENCE'>;
   /** Epoch milliseconds. */
@@ -43,6 +46,7 @@ export function dependencies(env: Environment): Dependencies {
     mirror: manifestRepository(env.ASSETS_BUCKET),
     script: readScript,
     scanReporter: readScanReporter,
+    bundleSigner: kmsBundleSigner(env.BUNDLE_KEY_ID),
     addresses: env,
     identity: env,
     now: Date.now,

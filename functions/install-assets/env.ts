@@ -7,6 +7,8 @@ export const environment = z.object({
   TENANT_ROLE_ARN: z.string().min(1),
   /** Bucket with the mirrored manifests (core/release/manifest-repository.ts). */
   ASSETS_BUCKET: z.string().min(1),
+  /** The key that signs bundles of verdicts: its public part goes into the webhook's manifest. */
+  BUNDLE_KEY_ID: z.string().min(1),
   API_URL: z.url(),
   ACCESS_URL: z.url(),
   OIDC_ISSUER: z.url(),

@@ -2,6 +2,8 @@ import type { RouteHandlers } from '../../core/api/api-function.ts';
 import { expiryNotice, findCertificateInUse } from '../../core/cluster/certificate-in-use.ts';
 import { openApiDocument } from '../../core/api/openapi.ts';
 import { signInScopes } from '../../core/credential/sign-in-schema.ts';
+import { reached } from '../../core/problem/reached.ts';
+import { admissionWebhookManifest } from './admission-webhook-manifest.ts';
 import { type Asset, assetAnswer, newAsset, textAsset } from './asset.ts';
 import { ownCluster, trustOf } from './cluster-trust.ts';
 import { connectManifest } from './connect-manifest.ts';
@@ -17,6 +19,7 @@ import { scanReporterOf } from './scan-reporter.ts';
 /**
  * The handlers of this function's rows. Units: `healthz` half a read; manifest and kubeconfig 1 read for the cluster
  * and half a read per 4 KB of trust, during a renewal half a read for the tunnel and its task each; the others none.
+ * KMS: the public key of the bundles once, for the admission webhook's manifest.
  * S3 requests: one LIST for a release until all of it is mirrored, one GET for a release's manifest.
  * test/functions/install-assets pins them.
  */
@@ -74,6 +77,11 @@ export function handlers(deps: Dependencies): RouteHandlers<'install-assets'> {
     'GET /v1/install/gitops.yaml': async ({ query, header }) => {
       const { text: script } = (await ownInstaller()).script;
       const manifest = gitopsManifest({ query, script, apiUrl: deps.addresses.API_URL });
+      return assetAnswer(textAsset(manifest), header('if-none-match'));
+    },
+    'GET /v1/install/admission-webhook.yaml': async ({ query, header }) => {
+      const keys = [await reached('the key of the bundles', deps.bundleSigner.key())];
+      const manifest = admissionWebhookManifest({ query, keys, apiUrl: deps.addresses.API_URL });
       return assetAnswer(textAsset(manifest), header('if-none-match'));
     },
     'GET /v1/clusters/{clusterId}/manifest': async ({ caller, params, query: { access } }) => {

@@ -33,7 +33,8 @@ Uploads a scan report to $api_url and prints the verdict on its image, or on eac
 
 Exit: 0 pass (or warn), 1 fail, 2 warn with --warn-as-fail, 3 unknown: no image fails, but of one nothing is known;
 4 there is no verdict: wrong usage, no answer, or the report was refused. Of several images the worst verdict counts.
-It may be run again: the same report is the same scan. curl obeys HTTPS_PROXY and NO_PROXY.
+It may be run again: the same report is the same scan. A report of more than 4 MB, up to 64, goes to the control plane's
+storage first, and the verdict is waited for. curl obeys HTTPS_PROXY and NO_PROXY.
 HELP
 }
 
@@ -116,24 +117,70 @@ take_report() {
   [ -s "$file" ] || die 'the report is empty' 'Look at what the scanner says: it has written none.'
 }
 
-# Every upload may be sent again. Not -L: the key is for this host alone. -q: without the user's .curlrc.
-upload() {
-  query="${image:+&image=$image}${digest:+&digest=$digest}"
-  encoding=''
-  [ "$(od -An -tx1 -N2 "$file" | tr -d ' \n')" != 1f8b ] || encoding=gzip
+# quiet_curl SECONDS [ARGUMENT...]: curl's configuration is read from standard input, the answer goes to a file. What is
+# sent may be sent again. Not -L: a credential is for its host alone. -q: without the user's .curlrc.
+quiet_curl() {
   : >"$work/answer"
+  seconds=$1
+  shift
+  curl -q --config - --globoff --silent --show-error --connect-timeout 10 --max-time "$seconds" --retry 2 --retry-max-time 60 \
+    --output "$work/answer" --write-out '%{http_code}' "$@" 2>"$work/curl"
+}
+# request ARGUMENT...: sets $status.
+request() {
   status=$(printf 'header = "Authorization: Bearer %s"\n' "$key" |
-    curl -q --config - --globoff --silent --show-error --header 'Content-Type: application/json' \
-      ${encoding:+--header "Content-Encoding: $encoding"} ${ca_file:+--cacert "$ca_file"} --data-binary "@$file" \
-      --connect-timeout 10 --max-time 120 --retry 2 --retry-max-time 60 --output "$work/answer" --write-out '%{http_code}' \
-      "$api_url/v1/scans${query:+?${query#?}}" 2>"$work/curl") ||
+    quiet_curl 120 --header 'Content-Type: application/json' ${ca_file:+--cacert "$ca_file"} "$@") ||
     die "$api_url does not answer: $(head -n 1 "$work/curl")" 'Egress, HTTPS_PROXY, and with a CA of your own --ca-file.'
+}
+
+upload=''
+send_report() {
+  if [ "$(wc -c <"$file")" -le 4194304 ]; then
+    query="${image:+&image=$image}${digest:+&digest=$digest}"
+    encoding=''
+    [ "$(od -An -tx1 -N2 "$file" | tr -d ' \n')" != 1f8b ] || encoding=gzip
+    request ${encoding:+--header "Content-Encoding: $encoding"} --data-binary "@$file" \
+      "$api_url/v1/scans${query:+?${query#?}}"
+    # Decompressed it may be larger, or have more findings than a request may.
+    [ "$status" = 413 ] || return 0
+  fi
+  send_large_report
+}
+
+# Reports of more than 4 MB: to the control plane's storage, which takes these bytes and no others. Leaves the answer that
+# a small one would have got.
+send_large_report() {
+  sum=$({ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } <"$file" 2>/dev/null | cut -c1-64)
+  case $sum in '' | *[!0-9a-f]*) die 'a report of more than 4 MB needs sha256sum, shasum or openssl' ;; esac
+  request --data-binary "{\"contentLength\":$(($(wc -c <"$file"))),\"sha256\":\"$sum\"${image:+,\"image\":\"$image\"}${digest:+,\"digest\":\"$digest\"}}" \
+    "$api_url/v1/scan-uploads"
+  [ "$status" = 201 ] || return 0
+  read_answer "$place" >"$work/place"
+  upload=$(sed -n 's/^# //p' "$work/place")
+  [ -n "$upload" ] || die "$api_url has answered something else than where to put the report"
+  # Without --ca-file: that is the control plane's, and storage may be another host.
+  status=$(quiet_curl 900 --upload-file "$file" <"$work/place") || die "the control plane's storage does not answer: $(head -n 1 "$work/curl")" 'Egress, HTTPS_PROXY.'
+  [ "$status" = 200 ] || die "the control plane's storage has not taken the report: HTTP $status $(sed -n 's/.*<Code>\([A-Za-z]*\)<.*/\1/p' "$work/answer")"
+  give_up=$(($(date +%s) + 900))
+  while :; do
+    request "$api_url/v1/scan-uploads/$upload?wait=20"
+    [ "$status" = 200 ] || return 0
+    case $(read_answer 'END { print member["state"] }') in
+    waiting | processing) ;;
+    done) status=201 && break ;;
+    *) break ;;
+    esac
+    [ "$(date +%s)" -lt $give_up ] || die "there is no verdict yet" "Later: GET $api_url/v1/scan-uploads/$upload"
+    sleep 2
+  done
+  sed 's/^{"uploadId":"[^"]*","state":"[^"]*","createdAt":"[^"]*","[a-z]*"://; s/}$//' "$work/answer" >"$work/outcome"
+  mv "$work/outcome" "$work/answer"
 }
 
 # read_answer ACTION: awk with member["items.0.verdict"], each string, number and word of the answer by its place. It is
 # cut at the quotation marks, so that every byte is looked at once, however much there is. Controls are kept away later.
 read_answer() {
-  awk -v status="${status-}" '
+  awk -v status="${status-}" -v upload="$upload" '
     BEGIN { RS = "\"" }
     function put() { if (given) member[before[depth] here[depth]] = last; given = 0; last = "" }
     quoted {
@@ -165,6 +212,14 @@ table='
     for (n = 0; fix == "fixed" && n < 3 && (k "fix.versions." n) in member; n++) fixes = (n ? fixes ", " : "") member[k "fix.versions." n]
     line(member[k "severity"], member[k "score"], member[k "vulnerability"], member[k "package"] " " member[k "version"], n ? fixes : fix)
   }
+  function reason(rule, total, threshold) {
+    if (rule == "scan-age") return rule ": the scan is older than " threshold " days"
+    if (rule ~ /^severity-/) return rule ": " total " of severity " threshold " or worse"
+    if (rule ~ /^epss-/) return rule ": " total " with a probability of exploitation of " threshold " or more"
+    if (rule ~ /^known-exploited-/) return rule ": " total " that are known to be exploited"
+    if (rule == "grace") return rule ": " total " would fail, and have been known for less than " threshold " days"
+    return rule ": " total " with a score of " threshold " or more"
+  }
   function line(severity, score, vulnerability, package, fix) { printf "  %-10s  %-5s  %-20s  %-40s  %s\n", severity, score, vulnerability, package, fix }
   function image(p,  r, n, k, word) {
     word = (member[p "verdict"] in rank) ? member[p "verdict"] : "unknown"
@@ -174,7 +229,8 @@ table='
     printf " %d suppressed\n", member[p "suppressed.total"]
     for (r = 0; (p "reasons." r ".rule") in member; r++) {
       k = p "reasons." r "."
-      printf "  %s: %d with a score of %s or more\n", member[k "rule"], member[k "total"], member[k "threshold"]
+      printf "  %s\n", reason(member[k "rule"], member[k "total"], member[k "threshold"])
+      if (member[k "total"] == 0) continue
       line("SEVERITY", "SCORE", "VULNERABILITY", "PACKAGE", "FIX")
       for (n = 0; (k "findings." n ".vulnerability") in member; n++) finding(k "findings." n ".")
       if (member[k "total"] > n) printf "  and %d more\n", member[k "total"] - n
@@ -198,8 +254,25 @@ problem='
     printf "%s", ("title" in member) ? member["title"] : ("message" in member) ? member["message"] : "the answer is none of its own"
     sub(/\.$/, "", member["detail"])
     if (member["detail"] != "") printf ". %s", member["detail"]
-    printf " (%s, request %s)", ("code" in member) ? member["code"] : "HTTP " status, ("requestId" in member) ? member["requestId"] : "unknown"
+    printf " (%s, ", ("code" in member) ? member["code"] : "HTTP " status
+    if ("requestId" in member || upload == "") printf "request %s)", ("requestId" in member) ? member["requestId"] : "unknown"
+    else printf "upload %s)", upload
     for (i = 0; ("errors." i ".message") in member; i++) printf "\n  %s: %s", member["errors." i ".path"], member["errors." i ".message"]
+  }'
+
+# Where a large report is put, as curl's configuration; first its upload's ID. Nothing, when a part could say more to curl.
+# shellcheck disable=SC2016 # of awk
+place='
+  END {
+    if (member["uploadId"] !~ /^u-[a-z2-7]+$/ || member["url"] !~ /^https?:\/\/[A-Za-z0-9:\/?&=%._~+-]+$/) exit
+    lines = "# " member["uploadId"] "\nurl = \"" member["url"] "\"\n"
+    for (name in member) {
+      if (substr(name, 1, 8) != "headers." || name == "headers.Content-Length") continue
+      header = substr(name, 9) ": " member[name]
+      if (header !~ /^[A-Za-z0-9-]+: [A-Za-z0-9+\/=.-]+$/) exit
+      lines = lines "header = \"" header "\"\n"
+    }
+    printf "%s", lines
   }'
 
 main() {
@@ -207,7 +280,7 @@ main() {
   options "$@"
   work=$(mktemp -d)
   take_report
-  upload
+  send_report
   [ "$status" = 201 ] || die "The report was refused: $(read_answer "$problem")"
   read_answer "$table" >"$work/table"
   verdict=$(tail -n 1 "$work/table")

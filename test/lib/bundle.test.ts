@@ -74,7 +74,7 @@ describe('the bundles', () => {
   const releases = readdirSync(path.join(root, 'core/release/releases')).map((file) => `releases/${file}`);
   /** What a bundle brings beside its code and the licences of that. */
   const beside: Readonly<Record<string, readonly string[]>> = {
-    [tunnelBundle]: ['Dockerfile', 'index.mjs.map'],
+    [tunnelBundle]: ['Dockerfile', 'admission-webhook.mjs', 'admission-webhook.mjs.map', 'index.mjs.map'],
     'install-assets': [...releases, 'install.sh', 'scan-report.sh'],
     'release-mirror': releases,
   };
@@ -85,7 +85,7 @@ describe('the bundles', () => {
 
   test('hold the code, its licences, and what it reads when it runs; nothing else', async () => {
     for (const { name, directory: own } of bundles) {
-      const files = filesOf(own).filter((file) => file !== 'index.mjs.LEGAL.txt');
+      const files = filesOf(own).filter((file) => !file.endsWith('.mjs.LEGAL.txt'));
       expect([name, files.sort()]).toEqual([name, ['index.mjs', ...(beside[name] ?? [])].sort()]);
     }
     const copied = path.join(directory, 'install-assets');
@@ -109,6 +109,22 @@ describe('the bundles', () => {
     expect((await offered()).items).toHaveLength(versions.length);
   }, 120_000);
 
+  test('of the tunnel server’s image start both of its programs, and its Dockerfile copies both', async () => {
+    const own = path.join(directory, tunnelBundle);
+    for (const program of ['index.mjs', 'admission-webhook.mjs']) {
+      // Without an environment each ends by saying so: it was read, and so was all that it needs.
+      const ended: unknown = await run(process.execPath, [path.join(own, program)], { env: {} }).catch(
+        (error: unknown) => error,
+      );
+      expect([program, ended]).toMatchObject([
+        program,
+        { code: 1, stdout: expect.stringContaining('the environment does not fit') },
+      ]);
+    }
+    const copied = /^COPY (.*) \/app\/$/m.exec(await readFile(path.join(own, 'Dockerfile'), 'utf8'))?.[1];
+    expect(copied?.split(' ')).toEqual(['*.mjs', '*.mjs.map']);
+  });
+
   test('hold no development dependency, and so not the AGPL evaluator', () => {
     const forbidden = new Set(Object.keys(manifest('.').devDependencies ?? {}));
     expect(forbidden).toContain('@cloud-copilot/iam-simulate');
@@ -131,9 +147,9 @@ describe('the bundles', () => {
 
   test('come from their own folder and core alone', () => {
     for (const { name, metafile } of bundles) {
-      const own = name === tunnelBundle ? 'tunnel-fargate/' : `functions/${name}/`;
+      const own = name === tunnelBundle ? ['tunnel-fargate/', 'admission-webhook/'] : [`functions/${name}/`];
       const strangers = Object.keys(metafile.inputs).filter(
-        (file) => !file.startsWith(own) && !file.startsWith('core/') && !file.startsWith('node_modules/'),
+        (file) => ![...own, 'core/', 'node_modules/'].some((folder) => file.startsWith(folder)),
       );
       expect(strangers).toEqual([]);
     }

@@ -1,3 +1,5 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { bundleKeyOf } from '../../../core/admission/bundle-key.ts';
 import type { Trust } from '../../../core/certificate/trust-repository.ts';
 import { catalogue } from '../../../core/release/catalogue.ts';
 import type { ClusterRecord, Renewal } from '../../../core/cluster/cluster-repository.ts';
@@ -20,13 +22,20 @@ export const addresses: Dependencies['addresses'] = {
   ACCESS_TRUST: 'deployment',
 };
 
-/** The product's own releases, none of whose manifests is mirrored. */
-export const assets: Pick<Dependencies, 'catalogue' | 'mirror' | 'script' | 'scanReporter'> = {
-  catalogue,
-  mirror: { mirrored: () => Promise.resolve(new Set()), read: () => Promise.resolve(undefined) },
-  script: () => Promise.resolve("#!/bin/sh\napi='@CATTERY_API_URL@'\ntunnel='@CATTERY_TUNNEL_ADDRESS@'\n"),
-  scanReporter: () => Promise.resolve("#!/bin/sh\napi='@CATTERY_API_URL@'\n"),
-};
+const publicKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
+  format: 'der',
+  type: 'spki',
+});
+
+/** The product's own releases, none of whose manifests is mirrored; a key of bundles. */
+export const assets: Pick<Dependencies, 'catalogue' | 'mirror' | 'script' | 'scanReporter' | 'bundleSigner'> =
+  {
+    catalogue,
+    mirror: { mirrored: () => Promise.resolve(new Set()), read: () => Promise.resolve(undefined) },
+    script: () => Promise.resolve("#!/bin/sh\napi='@CATTERY_API_URL@'\ntunnel='@CATTERY_TUNNEL_ADDRESS@'\n"),
+    scanReporter: () => Promise.resolve("#!/bin/sh\napi='@CATTERY_API_URL@'\n"),
+    bundleSigner: { key: () => Promise.resolve(bundleKeyOf(publicKey)) },
+  };
 
 export const identity: Dependencies['identity'] = {
   OIDC_ISSUER: 'https://id.example/r',
