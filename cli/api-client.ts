@@ -4,7 +4,12 @@ import { Failure, type FailureKind, printable, signInAgain, unreachable } from '
 const timeoutMs = 30_000;
 const pageSize = 200;
 
-type Call = { readonly method?: string; readonly body?: unknown };
+type Call = {
+  readonly method?: string;
+  /** JSON, or with `type` text of that media type. */
+  readonly body?: unknown;
+  readonly type?: string;
+};
 
 /** The problems that this needs to read (RFC 9457); other answers are told by their status. */
 const problem = z.object({
@@ -36,6 +41,16 @@ export class ApiClient {
     return (await this.#send(path)).text();
   }
 
+  /** One page of what is no list of items, and the cursor of the next, out of the address that Link (RFC 8288) names. */
+  async page(path: string): Promise<{ readonly text: string; readonly cursor?: string }> {
+    const response = await this.#send(path);
+    const [, target] = /<([^>]*)>\s*;\s*rel="?next"?/.exec(response.headers.get('link') ?? '') ?? [];
+    // Of the address only this is taken: a credential follows nobody to another place.
+    const cursor =
+      target === undefined ? undefined : new URL(target, `${this.#url}${path}`).searchParams.get('cursor');
+    return { text: await response.text(), ...(cursor ? { cursor } : {}) };
+  }
+
   async post<Schema extends z.ZodType>(
     schema: Schema,
     path: string,
@@ -44,17 +59,38 @@ export class ApiClient {
     return this.#parse(schema, await this.#send(path, { method: 'POST', body }));
   }
 
+  async put<Schema extends z.ZodType>(schema: Schema, path: string, body: unknown): Promise<z.infer<Schema>> {
+    return this.#parse(schema, await this.#send(path, { method: 'PUT', body }));
+  }
+
+  /** Posts a text of another media type than JSON. */
+  async postText<Schema extends z.ZodType>(
+    schema: Schema,
+    path: string,
+    { text, type }: { readonly text: string; readonly type: string },
+  ): Promise<z.infer<Schema>> {
+    return this.#parse(schema, await this.#send(path, { method: 'POST', body: text, type }));
+  }
+
   async delete(path: string): Promise<void> {
     await (await this.#send(path, { method: 'DELETE' })).body?.cancel();
   }
 
-  /** Everything in a list, page by page. */
-  async list<Schema extends z.ZodType>(item: Schema, path: string): Promise<z.infer<Schema>[]> {
+  /** Everything in a list, page by page; `filter`: further members of the query. */
+  async list<Schema extends z.ZodType>(
+    item: Schema,
+    path: string,
+    filter: Readonly<Record<string, string>> = {},
+  ): Promise<z.infer<Schema>[]> {
     const schema = z.object({ items: z.array(item), nextCursor: z.string().optional() });
     const items: z.infer<Schema>[] = [];
     let cursor: string | undefined;
     do {
-      const query = new URLSearchParams({ limit: String(pageSize), ...(cursor ? { cursor } : {}) });
+      const query = new URLSearchParams({
+        ...filter,
+        limit: String(pageSize),
+        ...(cursor ? { cursor } : {}),
+      });
       const page = await this.get(schema, `${path}?${query.toString()}`);
       items.push(...page.items);
       cursor = page.nextCursor;
@@ -95,9 +131,9 @@ async function request(
       headers: {
         accept: 'application/json, application/yaml;q=0.9, */*;q=0.1',
         ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token}` }),
-        ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(call.body === undefined ? {} : { 'content-type': call.type ?? 'application/json' }),
       },
-      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      ...(call.body === undefined ? {} : { body: bodyText(call) }),
     });
   } catch (error) {
     throw unreachable(apiUrl, error);
@@ -105,6 +141,9 @@ async function request(
   if (!response.ok) throw await failureOf(response, call.remedy ?? signInAgain);
   return response;
 }
+
+const bodyText = ({ body, type }: Call): string =>
+  type !== undefined && typeof body === 'string' ? body : JSON.stringify(body);
 
 async function parsed<Schema extends z.ZodType>(
   schema: Schema,

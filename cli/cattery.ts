@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Started by users, and by kubectl for a token; changes this user's sign-in and kubeconfig, and the tenant's API keys. */
+/** Started by users, and by kubectl for a token; changes this user's sign-in and kubeconfig, the tenant's API keys, and its image policy and exceptions. */
 import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';

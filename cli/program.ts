@@ -5,6 +5,8 @@ import { clusterTable, listClusters } from './clusters.ts';
 import { execCredential, openApi } from './credential.ts';
 import type { DeploymentOptions } from './deployment.ts';
 import { exitCodes, Failure, printable } from './failure.ts';
+import { addImageCommands } from './image-commands.ts';
+import { addImagesCommand } from './images-command.ts';
 import { type KubeconfigOptions, writeKubeconfig } from './kubeconfig/write-kubeconfig.ts';
 import { followProgress, progressText, showProgress } from './progress.ts';
 import { createRegistrationToken } from './registration-tokens.ts';
@@ -270,5 +272,7 @@ Examples:
       await deleteApiKey(api, id);
       err(`Key ${printable(id)} is deleted.\n`);
     });
+  addImagesCommand(cattery, surroundings, format);
+  addImageCommands(cattery, surroundings, format);
   return cattery;
 }

@@ -13,6 +13,7 @@ import type { NetworkTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2'
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
+import { credentialKinds } from '../core/credential/credential-kind.ts';
 import type { RoleFunction } from './role-function.ts';
 
 type Condition = {
@@ -76,6 +77,45 @@ export class Alarms extends Construct {
       ...once,
       what: `The function ${name} logged an error.`,
       metric: logged.metric(counted),
+    });
+  }
+
+  /** Events of a function were given up: it failed three times, or was throttled for an hour. */
+  uploadsDropped({ function: handler }: RoleFunction<Record<string, string>>): void {
+    this.#alarm('uploads-dropped', {
+      heading: 'uploads-dropped',
+      what: 'A scan report that was uploaded was not taken, and nobody tries it again.',
+      metric: handler.metric('AsyncEventsDropped', { statistic: 'Sum', period: Duration.minutes(5) }),
+      comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      threshold: 0,
+      evaluationPeriods: 1,
+      missing: TreatMissingData.NOT_BREACHING,
+    });
+  }
+
+  /**
+   * Somebody tries credentials, or something goes on with one that has ended. The threshold is what one connection that
+   * never stops reaches although it is slowed down (core/credential/refusal-pace.ts).
+   */
+  credentialsRefused(by: 'api' | 'tunnel'): void {
+    const counted = { statistic: 'Sum', period: Duration.minutes(5) };
+    this.#alarm('credentials-refused', {
+      heading: 'credentials-refused',
+      what: `More than 500 refused credentials in five minutes (${by === 'api' ? 'API' : 'access host'}).`,
+      metric:
+        by === 'api'
+          ? // Of all kinds together, as functions/authorizer/refusal-figures.ts counts them.
+            new Metric({
+              namespace: 'Cattery',
+              dimensionsMap: { service: 'authorizer' },
+              metricName: 'CredentialsRefused',
+              ...counted,
+            })
+          : combined('SUM', credentialKinds, { name: 'CredentialsRefused', ...counted }),
+      comparison: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      threshold: 500,
+      evaluationPeriods: 1,
+      missing: TreatMissingData.NOT_BREACHING,
     });
   }
 
@@ -206,8 +246,11 @@ function combined(
   values: readonly string[],
   { name, ...measure }: Measure & { readonly name: string },
 ): MathExpression {
-  const named = values.map((value) => [value, ofTunnelServer(`${name}.${value}`, measure)] as const);
-  const terms = values.map((value) => (operation === 'SUM' ? `FILL(${value}, 0)` : value));
+  const named = values.map(
+    // A name in an expression has no hyphen.
+    (value) => [value.replaceAll('-', '_'), ofTunnelServer(`${name}.${value}`, measure)] as const,
+  );
+  const terms = named.map(([term]) => (operation === 'SUM' ? `FILL(${term}, 0)` : term));
   return new MathExpression({
     expression: operation === 'SUM' ? terms.join(' + ') : `MIN([${terms.join(', ')}])`,
     usingMetrics: Object.fromEntries(named),

@@ -103,6 +103,7 @@ export class Api extends Construct {
       'install-assets': integrate(functions['install-assets']),
       registration: integrate(functions.registration),
       'image-scan': integrate(functions['image-scan']),
+      admission: integrate(functions.admission),
     } as const satisfies Record<FunctionRole, LambdaIntegration>;
     const otherwise = integrations['install-assets'];
     const root = this.restApi.root;

@@ -4,11 +4,12 @@ import {
   BlockPublicAccess,
   Bucket,
   BucketEncryption,
-  type CfnBucket,
+  CfnBucket,
   type BucketProps,
   type IBucket,
 } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+import { uploadsPrefix } from '../core/image/scan-upload-schema.ts';
 
 const secure = {
   encryption: BucketEncryption.S3_MANAGED,
@@ -28,10 +29,16 @@ export class ObjectBucket<V extends string> extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    options: { variable: V; retentionDays: number | 'for ever'; accessLogs: IBucket },
+    options: {
+      variable: V;
+      retentionDays: number | 'for ever';
+      accessLogs: IBucket;
+      /** Where objects lie that are wanted for a day. */
+      passingPrefix?: string;
+    },
   ) {
     super(scope, id);
-    const { variable, retentionDays, accessLogs } = options;
+    const { variable, retentionDays, accessLogs, passingPrefix } = options;
     this.#variable = variable;
     this.bucket = new Bucket(this, 'Bucket', {
       ...secure,
@@ -43,12 +50,32 @@ export class ObjectBucket<V extends string> extends Construct {
           ...(retentionDays === 'for ever' ? {} : { expiration: Duration.days(retentionDays) }),
           noncurrentVersionExpiration: Duration.days(30),
         },
+        ...(passingPrefix === undefined
+          ? []
+          : [
+              {
+                id: 'passing',
+                prefix: passingPrefix,
+                expiration: Duration.days(1),
+                noncurrentVersionExpiration: Duration.days(1),
+              },
+            ]),
         { id: 'delete-markers', expiredObjectDeleteMarker: true },
         abortUploads,
       ],
       serverAccessLogsBucket: accessLogs,
       serverAccessLogsPrefix: `s3/${id.toLowerCase()}/`,
     });
+  }
+
+  /**
+   * Tells EventBridge of every object that comes. CloudFormation's own property: the CDK's way would put a function of
+   * its own into the stack, with rights on every bucket.
+   */
+  announce(): void {
+    const { defaultChild } = this.bucket.node;
+    if (!CfnBucket.isCfnBucket(defaultChild)) throw new Error('A bucket without its resource.');
+    defaultChild.notificationConfiguration = { eventBridgeConfiguration: { eventBridgeEnabled: true } };
   }
 
   /** Lets a role do this under a key prefix, and returns the variable that names the bucket. */
@@ -122,7 +149,9 @@ export class Buckets extends Construct {
       variable: 'SCAN_BUCKET',
       retentionDays: retention.scanRetentionDays,
       accessLogs,
+      passingPrefix: uploadsPrefix,
     });
+    this.scans.announce();
     this.assets = new ObjectBucket(this, 'Assets', {
       variable: 'ASSETS_BUCKET',
       retentionDays: 'for ever',

@@ -8,6 +8,7 @@ import { Construct } from 'constructs';
 export class Keys extends Construct {
   readonly #ca: Key;
   readonly #token: Key;
+  readonly #bundle: Key;
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
@@ -25,6 +26,15 @@ export class Keys extends Construct {
       keyUsage: KeyUsage.GENERATE_VERIFY_MAC,
       removalPolicy: RemovalPolicy.RETAIN,
     });
+    // Not the CA's: who may sign verdicts must not be able to sign a certificate. Multi-Region as that one: webhooks in
+    // clusters know its public key, wherever the deployment moves.
+    this.#bundle = new Key(this, 'Bundle', {
+      description: 'Cattery: signs the bundles of verdicts that webhooks in clusters admit by',
+      keySpec: KeySpec.ECC_NIST_P256,
+      keyUsage: KeyUsage.SIGN_VERIFY,
+      multiRegion: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
   }
 
   /** Lets a role sign certificates. */
@@ -33,6 +43,22 @@ export class Keys extends Construct {
       new PolicyStatement({ actions: ['kms:Sign', 'kms:GetPublicKey'], resources: [this.#ca.keyArn] }),
     );
     return { CA_KEY_ID: this.#ca.keyId };
+  }
+
+  /** Lets a role sign bundles of verdicts. */
+  grantSignBundles(role: IRole): { BUNDLE_KEY_ID: string } {
+    role.addToPrincipalPolicy(
+      new PolicyStatement({ actions: ['kms:Sign'], resources: [this.#bundle.keyArn] }),
+    );
+    return this.grantShowBundleKey(role);
+  }
+
+  /** Lets a role tell who verifies bundles which key signs them. */
+  grantShowBundleKey(role: IRole): { BUNDLE_KEY_ID: string } {
+    role.addToPrincipalPolicy(
+      new PolicyStatement({ actions: ['kms:GetPublicKey'], resources: [this.#bundle.keyArn] }),
+    );
+    return { BUNDLE_KEY_ID: this.#bundle.keyId };
   }
 
   /** Lets a role derive cluster tokens. */

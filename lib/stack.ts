@@ -1,5 +1,6 @@
 import { type App, CfnOutput, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { Admission } from './admission.ts';
 import { Alarms } from './alarms.ts';
 import { Api } from './api.ts';
 import { Authorizer } from './authorizer.ts';
@@ -82,6 +83,7 @@ class NetworkStack extends Stack {
     alarms.functionFails(certificates.function);
     alarms.tunnelUnreachable(targetGroups);
     alarms.tunnelServer();
+    alarms.credentialsRefused('tunnel');
     output(this, {
       AccessUrl: addresses.accessUrl,
       TunnelAddress: addresses.tunnelAddress,
@@ -110,11 +112,18 @@ class ApiStack extends Stack {
       trustDomain: settings.trustDomain,
       tunnelAddress: addresses.tunnelAddress,
     });
-    const imageScan = new ImageScan(this, 'ImageScan', { bundles, tables, buckets });
+    const imageScan = new ImageScan(this, 'ImageScan', {
+      bundles,
+      tables,
+      buckets,
+      retentionDays: settings.scanRetentionDays,
+    });
+    const admission = new Admission(this, 'Admission', { bundles, tables, keys, apiUrl: api.url });
     const installAssets = new InstallAssets(this, 'InstallAssets', {
       bundles,
       tables,
       buckets,
+      keys,
       addresses,
       apiUrl: api.url,
       identity,
@@ -125,15 +134,19 @@ class ApiStack extends Stack {
       {
         registration: registration.function.function,
         'image-scan': imageScan.function.function,
+        admission: admission.function.function,
         'install-assets': installAssets.function.function,
       },
       authorizer.authorizer,
     );
     const alarms = new Alarms(this, 'Alarms', settings.alarmTopicArn);
     alarms.functionFails(authorizer.function, { throwsRefusals: true });
-    for (const { function: one } of [registration, imageScan, installAssets, operator, releaseMirror]) {
+    alarms.credentialsRefused('api');
+    const ofApi = [registration, imageScan, admission, installAssets, operator, releaseMirror];
+    for (const { function: one } of ofApi) {
       alarms.functionFails(one);
     }
+    alarms.uploadsDropped(imageScan.function);
     alarms.manifestsRefused();
     alarms.apiFails(api.restApi);
     output(this, { ApiUrl: api.url, OperatorFunction: operator.function.function.functionName });

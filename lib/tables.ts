@@ -3,10 +3,16 @@ import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 
-type ItemAction = 'GetItem' | 'BatchGetItem' | 'Query' | 'PutItem' | 'UpdateItem' | 'DeleteItem';
+type ItemAction =
+  'GetItem' | 'BatchGetItem' | 'Query' | 'PutItem' | 'UpdateItem' | 'DeleteItem' | 'BatchWriteItem';
 
 /** What may be done to the items of which partitions; `*` stands for any text. */
-export type ItemRights = { readonly actions: readonly ItemAction[]; readonly partitions: readonly string[] };
+export type ItemRights = {
+  readonly actions: readonly ItemAction[];
+  readonly partitions: readonly string[];
+  /** The only attributes, beside the key's, that a request may name in its expressions, or get back; absent: all. */
+  readonly attributes?: readonly string[];
+};
 
 /** A table whose readers and writers are let in partition by partition; `V` is the variable that names it to them. */
 export class ItemTable<V extends string> extends Construct {
@@ -32,14 +38,14 @@ export class ItemTable<V extends string> extends Construct {
    * which holds as well when a request has no leading key at all (design.md 4).
    */
   grant(role: IRole, ...rights: readonly ItemRights[]): Record<V, string> {
-    for (const { actions, partitions } of rights) {
+    for (const { actions, partitions, attributes } of rights) {
       role.addToPrincipalPolicy(
         new PolicyStatement({
           actions: actions.map((action) => `dynamodb:${action}`),
           resources: [this.table.tableArn],
           conditions: {
             'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [...partitions] },
-            Null: { 'dynamodb:LeadingKeys': 'false' },
+            ...(attributes ? onlyThese(attributes) : { Null: { 'dynamodb:LeadingKeys': 'false' } }),
           },
         }),
       );
@@ -48,6 +54,13 @@ export class ItemTable<V extends string> extends Construct {
     return { [this.#variable]: this.table.tableName } as Record<V, string>;
   }
 }
+
+/** DynamoDB counts a key's attributes among those that a request names; `ReturnValues` could ask for the whole item. */
+const onlyThese = (attributes: readonly string[]) => ({
+  'ForAllValues:StringEquals': { 'dynamodb:Attributes': ['pk', 'sk', ...attributes] },
+  StringEqualsIfExists: { 'dynamodb:ReturnValues': ['NONE', 'UPDATED_OLD', 'UPDATED_NEW'] },
+  Null: { 'dynamodb:LeadingKeys': 'false', 'dynamodb:Attributes': 'false' },
+});
 
 /** The three tables of design.md 5. */
 export class Tables extends Construct {

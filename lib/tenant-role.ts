@@ -59,11 +59,15 @@ export class TenantRole extends Construct {
     );
   }
 
-  /** Lets a session use the objects of its own tenant under `tenant/<its ID>/<path>`. */
+  /** Lets a session use the objects of its own tenant under `<before>tenant/<its ID>/<path>`. */
   allowObjects<V extends string>(
     bucket: ObjectBucket<V>,
-    { actions, path }: { actions: readonly ('GetObject' | 'PutObject')[]; path: string },
+    {
+      actions,
+      before = '',
+      path,
+    }: { actions: readonly ('GetObject' | 'PutObject')[]; before?: string; path: string },
   ): Record<V, string> {
-    return bucket.grant(this.#role, { actions, prefix: `tenant/${tenant}/${path}` });
+    return bucket.grant(this.#role, { actions, prefix: `${before}tenant/${tenant}/${path}` });
   }
 }

@@ -22,6 +22,7 @@ import type { Environment } from '../tunnel-fargate/env.ts';
 import type { Buckets } from './buckets.ts';
 import { tunnelBundle } from './bundle.ts';
 import type { IdentityProvider } from './identity-provider.ts';
+import { notingKeyUse } from './key-use-right.ts';
 import type { Secrets } from './keys.ts';
 import type { Network } from './network.ts';
 import { logRetention } from './role-function.ts';
@@ -153,10 +154,11 @@ function environment(
     ),
     ...tenant.allowObjects(buckets.logs, { actions: ['PutObject'], path: 'cluster/' }),
     ...tenant.allowObjects(buckets.logs, { actions: ['PutObject'], path: 'audit/' }),
-    ...tables.identities.grant(role, {
-      actions: ['GetItem'],
-      partitions: ['CREDENTIAL#*', 'SUBJECT#*'],
-    }),
+    ...tables.identities.grant(
+      role,
+      { actions: ['GetItem'], partitions: ['CREDENTIAL#*', 'SUBJECT#*'] },
+      notingKeyUse,
+    ),
     ...tables.directory.grant(
       role,
       { actions: ['GetItem'], partitions: ['CERT#*'] },

@@ -56,9 +56,14 @@ const members = {
     .max(500)
     // Line ends, escape sequences and the like have no place in what is printed in tables.
     .regex(/^\P{Cc}*$/u, { error: 'must have no control characters' }),
-  expiresAt: z.iso.datetime({ offset: true }).meta({
-    description: `when it stops counting; in the future, at most ${maxExceptionDays} days from now`,
-  }),
+  expiresAt: z.iso
+    .datetime({
+      offset: true,
+      error: 'must be an RFC 3339 time with its zone, such as 2027-12-31T23:59:59Z',
+    })
+    .meta({
+      description: `when it stops counting; in the future, at most ${maxExceptionDays} days from now`,
+    }),
 };
 
 const namesSomething = (given: { vulnerability?: string | undefined; package?: string | undefined }) =>

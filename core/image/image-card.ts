@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { pathOf, readReference } from '../admission/image-reference.ts';
+import { pathOf } from '../admission/image-reference.ts';
 import { isFixable } from './evidence.ts';
+import { referenceIn } from './image-name.ts';
 import { severities, type Severity, type SeverityCounts } from './image-schema.ts';
 import type { ScannedImage } from './scanned-image.ts';
 
@@ -111,9 +112,9 @@ function repositoriesOf(results: ScannedImage['results'], names: ScannedImage['n
     ...names.map(({ alias }) => alias),
   ];
   const paths = texts.flatMap((text) => {
-    const reference = readReference(text);
+    const reference = referenceIn(text);
     // What names an image by its digest alone, and what nobody can pull, is in no repository.
-    return 'fault' in reference || text.startsWith('sha256:') ? [] : pathOf(reference);
+    return !reference || text.startsWith('sha256:') ? [] : pathOf(reference);
   });
   return [...new Set(paths)].sort();
 }

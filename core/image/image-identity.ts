@@ -1,4 +1,5 @@
-import { pathOf, readReference } from '../admission/image-reference.ts';
+import { pathOf } from '../admission/image-reference.ts';
+import { referenceIn } from './image-name.ts';
 import type { JudgedImage } from './scanned-image.ts';
 
 /** All that an image is known by: what policies, exceptions and statements can mean it by. */
@@ -22,9 +23,9 @@ export function identityOf({ digest, results, names = [] }: JudgedImage): ImageI
     ...aliases.filter((alias) => !isDigest(alias)),
   ];
   for (const text of new Set(texts)) {
-    const reference = readReference(text);
+    const reference = referenceIn(text);
     // Archives, bills of materials and what people call their images by hand are in no repository.
-    if ('fault' in reference) continue;
+    if (!reference) continue;
     const path = pathOf(reference);
     const tags = repositories.get(path) ?? new Set();
     repositories.set(path, tags);

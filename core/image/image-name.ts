@@ -1,4 +1,4 @@
-import { aliasOf, readReference } from '../admission/image-reference.ts';
+import { aliasOf, type ImageReference, readReference } from '../admission/image-reference.ts';
 import type { ImageName, ScannedImage, StoredOutcome } from './scanned-image.ts';
 
 /** Longest name that an image is looked up by; a sort key has 1,024 bytes at most. */
@@ -29,14 +29,23 @@ export function platformOf(text: string | undefined): string {
   return platforms.has(long) ? long : platforms.has(short) ? short : '';
 }
 
+/** A file (`build/web.tar.gz`), which scanners name like an image of Docker Hub; a tag may end so, too. */
+const archive = /(?:^|\/)[^/:@]*\.(?:tar(?:\.\w+)?|tgz)$/;
+
+/** What a report calls its image, as it can be pulled; undefined: an archive, or what no image can be called. */
+export function referenceIn(text: string): ImageReference | undefined {
+  const reference = archive.test(text) ? undefined : readReference(text);
+  return reference === undefined || 'fault' in reference ? undefined : reference;
+}
+
 /** Under which names a report knows its image: its references, and the image's other digests. */
 export function aliasesIn(
   digest: string,
   { image, aliases }: Pick<StoredOutcome, 'image' | 'aliases'>,
 ): readonly string[] {
   const named = [...(image === undefined ? [] : [image]), ...aliases.references].flatMap((text) => {
-    const reference = readReference(text);
-    return 'fault' in reference ? [] : aliasOf(reference);
+    const reference = referenceIn(text);
+    return reference ? aliasOf(reference) : [];
   });
   const all = new Set([...named, ...aliases.digests]);
   all.delete(digest);

@@ -2,7 +2,9 @@ import * as z from 'zod';
 import { imageGlobText } from './image-glob.ts';
 import { severityWord, type SeverityWord, severities, verdict } from './image-schema.ts';
 
-const threshold = z.union([z.number().min(0).max(10), severityWord, z.literal('never')]);
+const threshold = z.union([z.number().min(0).max(10), severityWord, z.literal('never')], {
+  error: 'must be a CVSS score (0 to 10), critical, high, medium, low, or never',
+});
 /** A CVSS score or a severity's word, both inclusive; `never`: nothing meets it. */
 export type Threshold = z.infer<typeof threshold>;
 

@@ -36,6 +36,8 @@ export type ImageRules = {
   readonly of: (image: JudgedImage) => readonly RepositoryPolicy[];
   /** Asks for the findings of one image whether they count: the report says so, or a statement, or an exception. */
   readonly holding: (image: JudgedImage) => (finding: JudgedFinding) => Held | undefined;
+  /** Asks for the findings of one image whether a statement says that it is affected; no verdict follows from that. */
+  readonly affected: (image: JudgedImage) => (finding: JudgedFinding) => boolean;
   /** `<registry>/<repository>`; '': none is known. */
   readonly admission: (path: string) => AdmissionView;
 };
@@ -86,6 +88,7 @@ export function readyRules(stored: TenantRules): ImageRules {
         );
       };
     },
+    affected: (image) => statements.affected(identified(image)),
     admission: (path) => {
       const { mode, unscanned } = policyOf(path);
       return { mode, unscanned };

@@ -10,6 +10,7 @@ type Product = StoredStatement['products'][number];
 type Entry = {
   readonly author: string;
   readonly at: number;
+  readonly status: StoredStatement['status'];
   readonly suppression: Suppression | undefined;
   readonly isOf: (image: ImageIdentity) => boolean;
   /** Undefined: any package of the image. */
@@ -44,9 +45,27 @@ export class StatementIndex {
     }
   }
 
-  /** Asks for the findings of one image. */
+  /** Asks for the findings of one image why they do not count. */
   of(image: ImageIdentity): (finding: JudgedFinding) => Suppression | undefined {
-    if (this.#byVulnerability.size === 0) return () => undefined;
+    const saidOf = this.#latest(image);
+    return (finding) => {
+      const said = saidOf(finding);
+      if (said.length === 0) return undefined;
+      const settling = said.filter(({ suppression }) => suppression !== undefined);
+      settling.sort((a, b) => b.at - a.at || (a.author < b.author ? -1 : 1));
+      return settling[0]?.suppression;
+    };
+  }
+
+  /** Asks for the findings of one image whether somebody says that it is affected. */
+  affected(image: ImageIdentity): (finding: JudgedFinding) => boolean {
+    const saidOf = this.#latest(image);
+    return (finding) => saidOf(finding).some(({ status }) => status === 'affected');
+  }
+
+  /** What each author says of a finding. */
+  #latest(image: ImageIdentity): (finding: JudgedFinding) => readonly Entry[] {
+    if (this.#byVulnerability.size === 0) return () => nothing;
     const products = new Map<Entry, boolean>();
     const isOfImage = (entry: Entry): boolean => {
       const isOf = products.get(entry) ?? entry.isOf(image);
@@ -61,7 +80,7 @@ export class StatementIndex {
     };
     return (finding) => {
       const said = [...namesOf(finding)].flatMap((name) => this.#byVulnerability.get(name) ?? []);
-      if (said.length === 0) return undefined;
+      if (said.length === 0) return nothing;
       const found = finding.purl === undefined ? undefined : foundIn(finding.purl);
       const ofAuthor = new Map<string, Entry>();
       for (const entry of said) {
@@ -69,12 +88,12 @@ export class StatementIndex {
         if (other && !supersedes(entry, other)) continue;
         if (isAbout(entry, found, finding.version) && isOfImage(entry)) ofAuthor.set(entry.author, entry);
       }
-      const settling = [...ofAuthor.values()].filter(({ suppression }) => suppression !== undefined);
-      settling.sort((a, b) => b.at - a.at || (a.author < b.author ? -1 : 1));
-      return settling[0]?.suppression;
+      return [...ofAuthor.values()];
     };
   }
 }
+
+const nothing: readonly Entry[] = [];
 
 const namesOf = ({ vulnerability, aliases }: Pick<StoredStatement, 'vulnerability' | 'aliases'>) =>
   new Set([vulnerability, ...aliases].map((name) => name.toUpperCase()));
@@ -115,7 +134,7 @@ function entryOf(statement: StoredStatement, product: Product): Entry | undefine
   const suppression: Suppression | undefined = settles
     ? { status, ...(justification === undefined ? {} : { justification }), source: author }
     : undefined;
-  const about = { author, at, suppression };
+  const about = { author, at, status, suppression };
   const ofImage = imageMatch(product.id);
   const subcomponents = product.subcomponents.flatMap((id) => packageMatch(id) ?? []);
   if (ofImage) {

@@ -55,7 +55,8 @@ export function withStatements(
   return { statements: told.stored === 0 ? stored : merged, told };
 }
 
-const subject = ({ author, vulnerability }: StoredStatement, { id, subcomponents }: Product): string =>
+/** Equal for what one author says about one vulnerability in one product. */
+export const subject = ({ author, vulnerability }: StoredStatement, { id, subcomponents }: Product): string =>
   JSON.stringify([author, vulnerability.toUpperCase(), id, [...subcomponents].sort()]);
 
 /** But for the products, of which each is looked at by itself. */

@@ -17,7 +17,12 @@ export type TableSpec = {
   ttlAttribute?: string;
 };
 
-export type BucketSpec = { name: string; versioned?: boolean };
+export type BucketSpec = {
+  name: string;
+  versioned?: boolean;
+  /** EventBridge is told of its objects. */
+  announces?: boolean;
+};
 
 export type KeySpec = {
   /** The key's id, as in the last part of its ARN. */

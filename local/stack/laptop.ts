@@ -9,6 +9,7 @@ import { TrustRepository } from '../../core/certificate/trust-repository.ts';
 import { documentClient } from '../../core/tenant/tenant-access.ts';
 import { type AwsEndpoint, startAwsEndpoint } from '../aws/endpoint.ts';
 import { writePrivateFile } from '../aws/private-file.ts';
+import { EventBus } from '../function/event-bus.ts';
 import { FunctionRunner } from '../function/function-runner.ts';
 import { lambdaService } from '../function/lambda-service.ts';
 import { gateway } from '../gateway/gateway.ts';
@@ -87,17 +88,24 @@ export async function startLaptop({ directory, addresses, manifests, progress }:
       }),
       logDirectory: within('logs'),
     });
+    const bus = new EventBus({
+      rules: deployment.eventRules,
+      invoke: (name, event) => runner.invoke(runner.find(name)?.arn ?? name, event),
+      failed: (name, error, retries) => log.error({ name, error, retries }, 'a function failed at an event'),
+    });
     const endpoint = await startAwsEndpoint({
       ...deployment,
       dataDir: within('data'),
       region: laptop.region,
       accountId: laptop.accountId,
       log,
+      onObject: (event) => bus.tell(event),
       services: { lambda: (authoriser) => lambdaService(runner, authoriser) },
     });
     stops.push(
       () => endpoint.close(),
       () => runner.close(),
+      () => bus.close(),
     );
 
     progress('Making certificates');

@@ -16,8 +16,6 @@ export type ApiAuthorizer = {
   readonly id: string;
   readonly functionArn: string;
   readonly cacheMs: number;
-  /** The token must match it, or the gateway answers 401 by itself. */
-  readonly validation: RegExp | undefined;
 };
 
 export type GatewayResponse = {
@@ -72,18 +70,23 @@ export function apiOf(assembly: Assembly, resolver: Resolver): Api {
       ];
     }),
     authorizers: new Map(
-      ofType('AWS::ApiGateway::Authorizer').map(({ stack, logicalId, properties }) => [
-        logicalId,
-        {
-          id: logicalId,
-          functionArn: functionOf(text(stack, properties.AuthorizerUri)),
-          cacheMs: Number(properties.AuthorizerResultTtlInSeconds ?? 300) * 1000,
-          validation:
-            typeof properties.IdentityValidationExpression === 'string'
-              ? new RegExp(properties.IdentityValidationExpression)
-              : undefined,
-        },
-      ]),
+      ofType('AWS::ApiGateway::Authorizer').map(({ stack, logicalId, properties }) => {
+        if (
+          properties.Type !== 'REQUEST' ||
+          properties.IdentitySource !== 'method.request.header.Authorization'
+        )
+          throw new Error(
+            'The laptop gateway knows authorizers of requests by their header Authorization only.',
+          );
+        return [
+          logicalId,
+          {
+            id: logicalId,
+            functionArn: functionOf(text(stack, properties.AuthorizerUri)),
+            cacheMs: Number(properties.AuthorizerResultTtlInSeconds ?? 300) * 1000,
+          },
+        ];
+      }),
     ),
     gatewayResponses: new Map(
       ofType('AWS::ApiGateway::GatewayResponse').map(({ stack, properties }) => [

@@ -119,7 +119,7 @@ function rateMs(expression: unknown): number | undefined {
 }
 
 /** The resource that a `Ref` or `Fn::GetAtt` names. */
-function follow(assembly: Assembly, stack: string, value: unknown): Resource | undefined {
+export function follow(assembly: Assembly, stack: string, value: unknown): Resource | undefined {
   const { Ref: name, 'Fn::GetAtt': attribute } = (value ?? {}) as {
     Ref?: string;
     'Fn::GetAtt'?: [string, string];

@@ -10,6 +10,7 @@ import {
   scheduledOf,
   triggeredOf,
 } from './compute.ts';
+import { type EventRule, eventRulesOf } from './event-rules.ts';
 import { type Resolver, resolver } from './intrinsics.ts';
 import { physicalNames } from './physical-names.ts';
 
@@ -25,6 +26,8 @@ export type Deployment = {
   readonly triggered: readonly string[];
   /** Functions that EventBridge invokes, with their period. */
   readonly scheduled: readonly { functionName: string; everyMs: number }[];
+  /** Rules of EventBridge that wait for events. */
+  readonly eventRules: readonly EventRule[];
   readonly container: ContainerSpec;
   readonly api: Api;
   /** Resolved outputs by name. */
@@ -47,6 +50,7 @@ export function readDeployment(assembly: Assembly): Deployment {
     functions: functionsOf(assembly, resolve),
     triggered: triggeredOf(assembly),
     scheduled: scheduledOf(assembly),
+    eventRules: eventRulesOf(assembly, resolve),
     container: containerOf(assembly, resolve),
     api: apiOf(assembly, resolve),
     outputs: Object.fromEntries(
@@ -87,10 +91,18 @@ function tableSpec(table: Resource, { resolve }: Resolver): TableSpec {
 }
 
 function bucketSpec(bucket: Resource, { resolve }: Resolver): BucketSpec {
-  const { VersioningConfiguration } = resolve(bucket.stack, bucket.properties) as {
+  const { VersioningConfiguration, NotificationConfiguration } = resolve(
+    bucket.stack,
+    bucket.properties,
+  ) as {
     VersioningConfiguration?: { Status: string };
+    NotificationConfiguration?: { EventBridgeConfiguration?: { EventBridgeEnabled?: boolean } };
   };
-  return { name: physicalNames.ref(bucket), versioned: VersioningConfiguration?.Status === 'Enabled' };
+  return {
+    name: physicalNames.ref(bucket),
+    versioned: VersioningConfiguration?.Status === 'Enabled',
+    announces: NotificationConfiguration?.EventBridgeConfiguration?.EventBridgeEnabled === true,
+  };
 }
 
 /** The keys that product code calls; keys that only encrypt storage have no counterpart on a laptop. */

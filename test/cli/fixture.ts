@@ -117,7 +117,14 @@ export async function fakeDeployment({ idTokenSeconds = 3_600 } = {}): Promise<F
         createdAt: '2026-11-23T08:00:00.000Z',
         createdBy: 'user:a',
       };
-      return { body: { items: [{ ...keyOf, ...more }] } };
+      const unused = {
+        ...keyOf,
+        ...more,
+        keyId: 'n'.repeat(16),
+        name: 'new',
+        createdAt: '2026-11-22T08:00:00.000Z',
+      };
+      return { body: { items: [{ ...keyOf, ...more, lastUsedOn: '2026-11-23' }, unused] } };
     }
     if (url.pathname === `/v1/api-keys/${keyOf.keyId}` && request.method === 'DELETE') return { status: 204 };
     throw new Problem('NOT_FOUND');

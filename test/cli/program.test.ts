@@ -66,9 +66,12 @@ describe('cattery api-key', () => {
   });
 
   test('list shows them without secrets, delete deletes by ID and names one that is not there: 1', async () => {
-    expect((await laptop.ok('api-key', 'list')).out).toMatch(/k{16} +ci +active .* +user:a +scans:write/);
+    const { out: listed } = await laptop.ok('api-key', 'list');
+    expect(listed).toMatch(/^ID +NAME +STATE +AGE +ENDS +LAST USED +BY +SCOPES$/m);
+    expect(listed).toMatch(/k{16} +ci +active .* +2026-11-23 +user:a +scans:write/);
+    expect(listed).toMatch(/n{16} +new +active .* +- +user:a +scans:write/);
     expect(JSON.parse((await laptop.ok('api-key', 'list', '-o', 'json')).out)).toMatchObject({
-      items: [{ name: 'ci' }],
+      items: [{ name: 'ci', lastUsedOn: '2026-11-23' }, { name: 'new' }],
     });
     await laptop.ok('api-key', 'delete', 'k'.repeat(16));
     expect(deployment.requests.at(-1)?.line).toBe(`DELETE /v1/api-keys/${'k'.repeat(16)}`);

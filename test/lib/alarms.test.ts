@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { RefusalPace } from '../../core/credential/refusal-pace.ts';
 import { type Figure, figures } from '../../tunnel-fargate/metrics/figures.ts';
 import { metricNamespace, metricService } from '../../tunnel-fargate/metrics/minute-lines.ts';
 import {
@@ -6,9 +7,16 @@ import {
   metricNamespace as mirrorNamespace,
   serviceName as mirrorService,
 } from '../../functions/release-mirror/figures.ts';
+import {
+  metricNamespace as authorizerNamespace,
+  refusedMetric,
+  serviceName as authorizerService,
+} from '../../functions/authorizer/refusal-figures.ts';
 import { synthesise, type Synthesis } from './synthesis.ts';
 
 type Metric = { Namespace?: string; MetricName?: string; Dimensions?: { Name: string; Value: string }[] };
+
+type Part = { Id: string; Expression?: string; MetricStat?: { Metric: Metric } };
 
 /** Names as the minute lines have them. */
 const written = new Set(
@@ -30,7 +38,7 @@ describe('the alarms about the tunnel server', () => {
       alarm as Metric,
       ...combined.flatMap(({ MetricStat }) => (MetricStat ? [MetricStat.Metric] : [])),
     ].filter(({ Dimensions }) =>
-      Dimensions?.some(({ Name, Value }) => Name === 'service' && Value !== mirrorService),
+      Dimensions?.some(({ Name, Value }) => Name === 'service' && Value === metricService),
     );
   };
 
@@ -70,5 +78,44 @@ describe('the alarm about the mirror', () => {
       Statistic: 'Minimum',
       TreatMissingData: 'ignore',
     });
+  });
+});
+
+describe('the alarm about refused credentials', () => {
+  test('watches what the authorizer counts, and what the tunnel server counts of each kind', async () => {
+    const synthesis = await synthesise();
+    synthesis.templates.api.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Namespace: authorizerNamespace,
+      MetricName: refusedMetric,
+      Dimensions: [{ Name: 'service', Value: authorizerService }],
+      ComparisonOperator: 'GreaterThanThreshold',
+      Statistic: 'Sum',
+      TreatMissingData: 'notBreaching',
+    });
+    const { label, emf } = figures.credentials_refused;
+    const [tunnel] = Object.values(synthesis.resources('AWS::CloudWatch::Alarm'))
+      .map(({ Properties }) => (Properties.Metrics ?? []) as Part[])
+      .filter((parts) => parts.some(({ MetricStat }) => MetricStat?.Metric.MetricName?.startsWith(emf)));
+    const counted = tunnel?.filter(({ MetricStat }) => MetricStat) ?? [];
+    expect(counted.map(({ MetricStat }) => MetricStat?.Metric.MetricName)).toEqual(
+      label.values.map((kind) => `${emf}.${kind}`),
+    );
+    const sum = tunnel?.find(({ Expression }) => Expression);
+    expect(sum?.Expression).toBe(counted.map(({ Id }) => `FILL(${Id}, 0)`).join(' + '));
+    for (const { Id } of counted) expect(Id).toMatch(/^[a-z]\w*$/);
+  });
+
+  test('rings for one connection that never stops, slowed down as it is', async () => {
+    const synthesis = await synthesise();
+    const [threshold, ...others] = Object.values(synthesis.resources('AWS::CloudWatch::Alarm'))
+      .filter(({ Properties }) => JSON.stringify(Properties).includes(refusedMetric))
+      .map(({ Properties }) => Properties.Threshold as number);
+    expect(others).toEqual([threshold]);
+    let now = 0;
+    let refusals = 0;
+    const wait = (ms: number) => Promise.resolve((now += ms));
+    const pace = new RefusalPace({ now: () => now, wait });
+    for (; now < 300_000; refusals++) await pace.refused('192.0.2.1');
+    expect(refusals).toBeGreaterThan(threshold ?? Infinity);
   });
 });

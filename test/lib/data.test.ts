@@ -101,7 +101,7 @@ describe('what holds data', () => {
     expect(Rules.filter((rule) => 'ExpirationInDays' in rule || 'ExpirationDate' in rule)).toEqual([]);
   });
 
-  test('keys: one signs with P-256 and may follow to another region, one makes MACs', () => {
+  test('keys: two sign with P-256 and may follow to another region, one makes MACs', () => {
     const keys = properties('AWS::KMS::Key').map(({ KeySpec, KeyUsage, MultiRegion }) => ({
       KeySpec,
       KeyUsage,
@@ -110,6 +110,7 @@ describe('what holds data', () => {
     expect(keys).toEqual([
       { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY', MultiRegion: true },
       { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC', MultiRegion: undefined },
+      { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY', MultiRegion: true },
     ]);
   });
 

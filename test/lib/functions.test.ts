@@ -15,8 +15,8 @@ describe('every function, log group and alarm', () => {
   test('functions run on nodejs24.x and arm64, and log JSON where ours, into a group that ends', () => {
     const functions = properties('AWS::Lambda::Function');
     const groups = synthesis.resources('AWS::Logs::LogGroup');
-    // Seven of ours, and the CDK's own behind the triggers of two stacks.
-    expect(functions).toHaveLength(9);
+    // Eight of ours, and the CDK's own behind the triggers of two stacks.
+    expect(functions).toHaveLength(10);
     for (const { Runtime, Architectures, LoggingConfig, Handler } of functions) {
       expect({ Runtime, Architectures }).toEqual({ Runtime: 'nodejs24.x', Architectures: ['arm64'] });
       const { LogFormat, LogGroup } = LoggingConfig as { LogFormat?: string; LogGroup: { Ref: string } };
@@ -25,7 +25,7 @@ describe('every function, log group and alarm', () => {
     }
     expect(
       functions.filter(({ LoggingConfig }) => (LoggingConfig as { LogFormat?: string }).LogFormat),
-    ).toHaveLength(7);
+    ).toHaveLength(8);
   });
 
   test('functions of the API answer before the gateway gives up after 29 s', () => {
@@ -49,12 +49,13 @@ describe('every function, log group and alarm', () => {
     for (const { RetentionInDays } of groups) expect(RetentionInDays).toBe(90);
     expect(JSON.stringify(groups)).toContain('API-Gateway-Execution-Logs_');
     // Functions, triggers, tunnel server, access log, execution log.
-    expect(groups).toHaveLength(12);
+    expect(groups).toHaveLength(13);
   });
 
   test('each function has an alarm for when it fails and one for when it logs an error', () => {
     const alarms = properties('AWS::CloudWatch::Alarm').map((alarm) => String(alarm.AlarmDescription));
     for (const role of [
+      'admission',
       'certificates',
       'image-scan',
       'install-assets',
@@ -65,8 +66,8 @@ describe('every function, log group and alarm', () => {
       expect(alarms.filter((text) => text.startsWith(`The function ${role} `))).toHaveLength(2);
     }
     const patterns = properties('AWS::Logs::MetricFilter').map(({ FilterPattern }) => FilterPattern);
-    expect(patterns.filter((pattern) => pattern === '{ $.level = "ERROR" }')).toHaveLength(6);
-    expect(patterns).toHaveLength(7);
+    expect(patterns.filter((pattern) => pattern === '{ $.level = "ERROR" }')).toHaveLength(7);
+    expect(patterns).toHaveLength(8);
   });
 
   test('a bad token, which the authorizer can refuse only by throwing, rings no alarm', () => {

@@ -27,7 +27,9 @@ describe('the mirror of upstream’s manifests', () => {
   });
 
   test('and every day, with two more attempts', () => {
-    const rules = Object.values(synthesis.resources('AWS::Events::Rule', 'api'));
+    const rules = Object.values(synthesis.resources('AWS::Events::Rule', 'api')).filter(
+      ({ Properties }) => Properties.ScheduleExpression !== undefined,
+    );
     expect(rules.map(({ Properties }) => Properties)).toEqual([
       expect.objectContaining({
         ScheduleExpression: 'rate(1 day)',

@@ -6,6 +6,7 @@ import { synthesise, type Synthesis } from './synthesis.ts';
 
 const [ours, theirs] = ['t-aaaaaaaaaaaaaaaaaaaa', 't-bbbbbbbbbbbbbbbbbbbb'];
 const roles = [
+  'Admission',
   'Authorizer',
   'Certificates',
   'ImageScan',
@@ -16,6 +17,15 @@ const roles = [
   'Tunnel',
 ] as const;
 type Owner = (typeof roles)[number];
+/** Those that reach tenant data. */
+const tenantOwners = [
+  'Admission',
+  'ImageScan',
+  'InstallAssets',
+  'Operator',
+  'Registration',
+  'Tunnel',
+] as const;
 
 /** Every role of the templates with its policies, every name filled in. */
 class Policies implements PolicySource {
@@ -128,7 +138,8 @@ describe('what the synthesised policies allow', () => {
   describe('a tenant’s session', () => {
     const collections = {
       Registration: ['CLUSTERS', 'CLUSTER_NAMES', 'REGISTRATIONS', 'REGISTRATION_TOKENS', 'PROGRESS'],
-      ImageScan: ['IMAGES', 'IMAGE_POLICY'],
+      ImageScan: ['SCAN_UPLOADS', 'IMAGES', 'IMAGE_FINDINGS', 'IMAGE_POLICY', 'CLUSTERS'],
+      Admission: ['IMAGE_POLICY', 'ADMISSION_POLICY'],
       InstallAssets: ['CLUSTERS'],
       Tunnel: ['CLUSTERS'],
     } as const;
@@ -159,12 +170,83 @@ describe('what the synthesised policies allow', () => {
     test.each(['Scan', 'PartiQLSelect', 'PartiQLUpdate', 'DeleteTable', 'UpdateTimeToLive'])(
       'of no function may %s',
       async (action) => {
-        for (const owner of ['Registration', 'ImageScan', 'InstallAssets', 'Operator', 'Tunnel'] as const) {
+        for (const owner of tenantOwners) {
           expect(await asTenant(owner, item(action, table.tenant, `TENANT#${ours}#CLUSTERS`))).toBe(false);
           expect(await asTenant(owner, item(action, table.tenant))).toBe(false);
         }
       },
     );
+
+    test('of Admission reads in one batch what a review needs, of its own tenant only', async () => {
+      const needed = ['IMAGES', 'IMAGE_NAMES', 'IMAGE_POLICY', 'ADMISSION_POLICY'];
+      const batch = (...keys: readonly string[]) =>
+        asTenant('Admission', item('BatchGetItem', table.tenant, ...keys));
+      const keys = needed.map((collection) => `TENANT#${ours}#${collection}`);
+      expect(await batch(...keys)).toBe(true);
+      expect(await batch(...keys, `TENANT#${theirs}#IMAGES`)).toBe(false);
+      expect(await batch(...keys, `TENANT#${ours}#CLUSTERS`)).toBe(false);
+    });
+
+    test('of Admission writes its policy and nothing that verdicts follow; nobody else writes that policy', async () => {
+      const writes = ['PutItem', 'UpdateItem', 'DeleteItem'];
+      const collections = ['IMAGES', 'IMAGE_NAMES', 'IMAGE_CARDS', 'IMAGE_POLICY', 'ADMISSION_POLICY'];
+      const found = [];
+      for (const owner of tenantOwners) {
+        for (const collection of collections) {
+          for (const action of writes) {
+            const access = item(action, table.tenant, `TENANT#${ours}#${collection}`);
+            const isAllowed = await asTenant(owner, access);
+            if (isAllowed && (owner === 'Admission' || collection === 'ADMISSION_POLICY'))
+              found.push(`${owner} ${action} ${collection}`);
+          }
+        }
+      }
+      expect(found).toEqual(['Admission UpdateItem ADMISSION_POLICY']);
+    });
+
+    test('of ImageScan does to what it keeps of images what its repositories do, of its own tenant only', async () => {
+      const expected = {
+        IMAGES: ['GetItem', 'BatchGetItem', 'Query', 'PutItem'],
+        IMAGE_NAMES: ['UpdateItem'],
+        IMAGE_CARDS: ['Query', 'PutItem'],
+        IMAGE_FINDINGS: ['GetItem', 'BatchWriteItem'],
+        IMAGE_HISTORY: ['Query', 'BatchWriteItem'],
+        IMAGE_CHANGES: ['PutItem'],
+        CLUSTERS: ['GetItem'],
+      };
+      const actions = [
+        'GetItem',
+        'BatchGetItem',
+        'Query',
+        'PutItem',
+        'UpdateItem',
+        'DeleteItem',
+        'BatchWriteItem',
+      ];
+      for (const [collection, allowed] of Object.entries(expected)) {
+        const may = (action: string, tenantId: string) =>
+          asTenant('ImageScan', item(action, table.tenant, `TENANT#${tenantId}#${collection}`));
+        const found = [];
+        for (const action of actions) {
+          if (await may(action, ours)) found.push(action);
+          expect(await may(action, theirs)).toBe(false);
+        }
+        expect([collection, found]).toEqual([collection, allowed]);
+      }
+    });
+
+    test('of ImageScan alone writes the rules that verdicts follow, item by item, of its own tenant only', async () => {
+      const found = [];
+      for (const owner of tenantOwners) {
+        for (const action of ['PutItem', 'UpdateItem', 'DeleteItem', 'Query', 'BatchWriteItem']) {
+          const on = (tenantId: string) =>
+            asTenant(owner, item(action, table.tenant, `TENANT#${tenantId}#IMAGE_POLICY`));
+          if (await on(ours)) found.push(`${owner} ${action}`);
+          expect(await on(theirs)).toBe(false);
+        }
+      }
+      expect(found).toEqual(['ImageScan PutItem', 'ImageScan DeleteItem']);
+    });
 
     test('puts scan reports and logs under its own prefix only, and reads, lists and deletes none', async () => {
       const object = (action: string, resource: string): Access => ({ action: `s3:${action}`, resource });
@@ -186,8 +268,24 @@ describe('what the synthesised policies allow', () => {
       );
     });
 
+    test('of ImageScan puts and reads uploads under its own prefix only, which no other does', async () => {
+      const object = (action: string, key: string): Access => ({
+        action: `s3:${action}`,
+        resource: `${bucket.scans}/uploads/tenant/${key}`,
+      });
+      const found = [];
+      for (const owner of tenantOwners) {
+        for (const action of ['GetObject', 'PutObject', 'DeleteObject', 'PutObjectTagging', 'PutObjectAcl']) {
+          if (await asTenant(owner, object(action, `${ours}/u-1`))) found.push(`${owner} ${action}`);
+          for (const not of [`${theirs}/u-1`, `${ours}b/u-1`, ours, `*/u-1`])
+            expect(await asTenant(owner, object(action, not))).toBe(false);
+        }
+      }
+      expect(found).toEqual(['ImageScan GetObject', 'ImageScan PutObject']);
+    });
+
     test('reaches neither identities nor directory', async () => {
-      for (const owner of ['Registration', 'ImageScan', 'InstallAssets', 'Operator', 'Tunnel'] as const) {
+      for (const owner of tenantOwners) {
         expect(await asTenant(owner, item('GetItem', table.identities, 'CREDENTIAL#00'))).toBe(false);
         expect(await asTenant(owner, item('GetItem', table.directory, 'TRUST'))).toBe(false);
       }
@@ -209,7 +307,7 @@ describe('what the synthesised policies allow', () => {
         ['sts:AssumeRole', 'sts:TagSession'].map((action) => itself(caller, { action, resource, context })),
       );
     };
-    const owners = ['ImageScan', 'InstallAssets', 'Operator', 'Registration', 'Tunnel'] as const;
+    const owners = tenantOwners;
 
     test.each(owners)('of %s is assumed by it with exactly the tenant as tag', async (owner) => {
       expect(await assume(owner, owner, { TenantId: ours })).toEqual([true, true]);
@@ -274,6 +372,7 @@ describe('what the synthesised policies allow', () => {
         ['Authorizer', 'identities', 'UpdateItem', ['INVITATION#0']],
         ['Authorizer', 'identities', 'DeleteItem', ['INVITATION#0']],
         ['Registration', 'identities', 'GetItem', ['CREDENTIAL#0']],
+        ['Registration', 'identities', 'BatchGetItem', ['CREDENTIAL#0']],
         ['Registration', 'identities', 'PutItem', ['CREDENTIAL#0']],
         ['Registration', 'identities', 'UpdateItem', ['CREDENTIAL#0']],
         ['Registration', 'identities', 'DeleteItem', ['CREDENTIAL#0']],
@@ -321,11 +420,42 @@ describe('what the synthesised policies allow', () => {
       expect([...found].sort()).toEqual([...allowed].sort());
     });
 
+    test('of those who verify keys writes the day of use to a credential, and nothing else of it', async () => {
+      const update = (key: string, attributes: readonly string[], returned?: string): Access => ({
+        action: 'dynamodb:UpdateItem',
+        resource: table.identities,
+        context: {
+          'dynamodb:LeadingKeys': [key],
+          'dynamodb:Attributes': ['pk', 'sk', ...attributes],
+          ...(returned === undefined ? {} : { 'dynamodb:ReturnValues': returned }),
+        },
+      });
+      const day = ['lastUsedDay'];
+      const asked = [
+        ['the day', update('CREDENTIAL#0', day), true],
+        ['the day, told so', update('CREDENTIAL#0', day, 'UPDATED_NEW'), true],
+        ['the whole item told', update('CREDENTIAL#0', day, 'ALL_NEW'), false],
+        ['the whole former item told', update('CREDENTIAL#0', day, 'ALL_OLD'), false],
+        ['its end, too', update('CREDENTIAL#0', [...day, 'expiresAt']), false],
+        ['its tenant', update('CREDENTIAL#0', ['tenantId']), false],
+        ['its scopes', update('CREDENTIAL#0', ['scopes']), false],
+        ['a membership', update('SUBJECT#0', day), false],
+      ] as const;
+      for (const owner of ['Authorizer', 'Tunnel'] as const) {
+        for (const [what, access, allowed] of asked)
+          expect([owner, what, await itself(owner, access)]).toEqual([owner, what, allowed]);
+      }
+      for (const owner of roles.filter((role) => !['Authorizer', 'Tunnel', 'Registration'].includes(role)))
+        expect([owner, await itself(owner, update('CREDENTIAL#0', day))]).toEqual([owner, false]);
+    });
+
     test('signs, derives and reads secrets where its task is that, and nowhere else', async () => {
       const things = [
         ['AWS::KMS::Key', 'KeysCa', 'kms:Sign', ['Certificates', 'Registration']],
         ['AWS::KMS::Key', 'KeysCa', 'kms:GetPublicKey', ['Certificates', 'Registration']],
         ['AWS::KMS::Key', 'KeysToken', 'kms:GenerateMac', ['Registration']],
+        ['AWS::KMS::Key', 'KeysBundle', 'kms:Sign', ['Admission']],
+        ['AWS::KMS::Key', 'KeysBundle', 'kms:GetPublicKey', ['Admission', 'InstallAssets']],
         ['AWS::SecretsManager::Secret', 'SecretsRoots', 'secretsmanager:GetSecretValue', ['Certificates']],
         ['AWS::SecretsManager::Secret', 'SecretsRoots', 'secretsmanager:PutSecretValue', ['Certificates']],
         [

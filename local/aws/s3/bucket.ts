@@ -33,6 +33,7 @@ const unversionedId = 'null';
 export class Bucket {
   readonly name: string;
   readonly versioned: boolean;
+  readonly announces: boolean;
   private readonly dir: string;
   private readonly now: () => number;
   /** Newest first. */
@@ -45,6 +46,7 @@ export class Bucket {
     this.dir = dir;
     this.name = spec.name;
     this.versioned = spec.versioned ?? false;
+    this.announces = spec.announces ?? false;
     this.now = now;
   }
 

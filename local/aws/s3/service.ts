@@ -14,6 +14,7 @@ import { checksumHeaders, declaredChecksums } from './checksums.ts';
 import { chunkedData } from './chunked-body.ts';
 import { deleteObjects } from './delete-objects.ts';
 import { listObjects, s3Namespace } from './listing.ts';
+import { objectCreated } from './object-created.ts';
 import type { ObjectVersion } from './object-file.ts';
 import { byteRange, readCondition } from './reading.ts';
 import { keptHeaders, readS3Request } from './request.ts';
@@ -29,6 +30,9 @@ export async function s3Service(options: {
   authoriser: Authoriser;
   now: () => number;
   region: string;
+  accountId: string;
+  /** Told of objects in buckets that announce theirs, once they are durable, before their sender is answered. */
+  onObject?: (event: Readonly<Record<string, unknown>>) => void;
 }): Promise<AwsService> {
   const { authoriser } = options;
   const buckets = new Map<string, Bucket>();
@@ -104,7 +108,12 @@ export async function s3Service(options: {
       case 'PutObject':
         if (versionId !== undefined) throw notServed('s3', 'PUT ?versionId');
         await require(onObject('s3:PutObject', encryptionContext(call)));
-        return put(call, bucket, key);
+        return put(call, bucket, key, (version) => {
+          if (bucket.announces)
+            options.onObject?.(
+              objectCreated(bucket.name, version, { ...options, requestId: call.requestId }),
+            );
+        });
       case 'GetObject':
       case 'HeadObject': {
         await require(onObject('s3:GetObject'));
@@ -125,7 +134,12 @@ export async function s3Service(options: {
   return { handle, failure: s3Failure };
 }
 
-async function put(call: AwsCall, bucket: Bucket, key: string): Promise<Answer> {
+async function put(
+  call: AwsCall,
+  bucket: Bucket,
+  key: string,
+  stored: (version: ObjectVersion) => void,
+): Promise<Answer> {
   const { headers } = call.request;
   const streaming = call.payloadHash.startsWith('STREAMING-');
   if (streaming && call.payloadHash !== 'STREAMING-UNSIGNED-PAYLOAD-TRAILER')
@@ -141,6 +155,7 @@ async function put(call: AwsCall, bucket: Bucket, key: string): Promise<Answer> 
     ...keptHeaders(headers),
     condition: writeCondition(headers['if-none-match'], headers['if-match']),
   });
+  stored(version);
   return {
     status: 200,
     headers: {
