@@ -1,6 +1,7 @@
 import type { RouteHandlers } from '../../core/api/api-function.ts';
 import type { Dependencies } from './deps.ts';
 import { fitting } from './fewer-findings.ts';
+import { exportImages } from './image-export.ts';
 import { imageFindings } from './image-findings.ts';
 import { oneImage } from './images.ts';
 import { listImages } from './list-images.ts';
@@ -32,6 +33,11 @@ export function handlers(deps: Dependencies): RouteHandlers<'image-scan'> {
     'GET /v1/images': async ({ caller, query }) => ({
       body: await listImages(deps, caller.tenantId, query),
     }),
+    'GET /v1/images/export': async ({ caller, query }) => {
+      const { type, text, next } = await exportImages(deps, caller.tenantId, query);
+      const link = next === undefined ? {} : { Link: `<${next}>; rel="next"` };
+      return { body: text, headers: { 'Content-Type': type, ...link } };
+    },
     'GET /v1/images/{digest}': async ({ caller, params }) => ({
       body: fitting(await oneImage(deps, caller.tenantId, params.digest)),
     }),

@@ -8,14 +8,15 @@ import {
   removeException,
 } from './image-exceptions.ts';
 import { readPolicy, setPolicy } from './image-policy.ts';
+import { listStatements, removeStatement, removeStatementsOf } from './image-statements.ts';
 import { importExceptions } from './import-exceptions.ts';
 
 type RuleRoute = Extract<
   keyof RouteHandlers<'image-scan'>,
-  `${string} /v1/image-${'policy' | 'exceptions'}${string}`
+  `${string} /v1/image-${'policy' | 'exceptions' | 'statements'}${string}`
 >;
 
-/** The handlers of policy and exceptions: what verdicts follow beside the images. */
+/** The handlers of policy, exceptions and statements: what verdicts follow beside the images. */
 export function ruleHandlers(deps: ExceptionDependencies): Pick<RouteHandlers<'image-scan'>, RuleRoute> {
   return {
     'GET /v1/image-policy': async ({ caller }) => {
@@ -50,5 +51,16 @@ export function ruleHandlers(deps: ExceptionDependencies): Pick<RouteHandlers<'i
         dryRun: query.dryRun === 'true',
       }),
     }),
+    'GET /v1/image-statements': async ({ caller, query }) => ({
+      body: await listStatements(deps, caller.tenantId, query),
+    }),
+    'DELETE /v1/image-statements': async ({ caller, query }) => {
+      await removeStatementsOf(deps, caller, query.author);
+      return {};
+    },
+    'DELETE /v1/image-statements/{statementId}': async ({ caller, params }) => {
+      await removeStatement(deps, caller, params.statementId);
+      return {};
+    },
   };
 }
