@@ -64,7 +64,7 @@ function operation(key: string, route: Route, components: Json): Json {
     description: `${route.summary}.${needed}`,
     security: route.scopes === 'public' ? [] : [{ bearer: [] }],
     parameters: [...parameters(route.params, 'path'), ...parameters(route.query, 'query')],
-    ...(route.body ? { requestBody: requestBody(route.body, components) } : {}),
+    ...(route.body ? { requestBody: requestBody(route, route.body, components) } : {}),
     responses: {
       [String(route.answer.status)]: {
         description: route.answer.description,
@@ -76,6 +76,12 @@ function operation(key: string, route: Route, components: Json): Json {
                     ? reference(route.answer.schema, 'output', components)
                     : { type: 'string' },
                 },
+                ...Object.fromEntries(
+                  Object.entries(route.answer.others ?? {}).map(([type, other]) => [
+                    type,
+                    { schema: reference(other, 'output', components) },
+                  ]),
+                ),
               },
             }
           : {}),
@@ -116,10 +122,14 @@ function parameters(schema: z.ZodObject | undefined, place: 'path' | 'query'): J
   }));
 }
 
-function requestBody(body: z.ZodType | 'report', components: Json): Json {
-  // A report of any format: an object, or Trivy's older array.
-  const schema = body === 'report' ? { type: ['object', 'array'] } : reference(body, 'input', components);
-  return { required: true, content: { 'application/json': { schema } } };
+function requestBody(
+  { bodyType = 'application/json', bodySchema }: Route,
+  body: z.ZodType | 'report',
+  components: Json,
+): Json {
+  const shown = body === 'report' ? bodySchema : body;
+  if (!shown) throw new Error('A body that its function reads itself has no schema to show.');
+  return { required: true, content: { [bodyType]: { schema: reference(shown, 'input', components) } } };
 }
 
 /** The schema, with what has an `id` moved to the components and pointed at. */

@@ -1,5 +1,9 @@
 import * as z from 'zod';
 import { accessRule, accessRuleId, accessRuleRequest } from '../access/access-rule-schema.ts';
+import { admissionPolicy } from '../admission/admission-policy.ts';
+import { admissionReview, admissionReviewAnswer } from '../admission/admission-review.ts';
+import { bundleKeySet } from '../admission/bundle-key.ts';
+import { policyImported, policyTest, policyTestAnswer } from '../admission/policy-test-schema.ts';
 import {
   certificateFingerprint,
   certificateRenewal,
@@ -20,14 +24,42 @@ import {
 } from '../credential/registration-token-schema.ts';
 import type { Scope } from '../credential/scope.ts';
 import { signInFacts } from '../credential/sign-in-schema.ts';
-import { digest, image, imagePolicy, scanResult, scanResults, verdict } from '../image/image-schema.ts';
+import {
+  exceptionId,
+  exceptionImport,
+  exceptionImportQuery,
+  exceptionsQuery,
+  listedException,
+} from '../image/exception-list-schema.ts';
+import { exceptionRequest } from '../image/exception-schema.ts';
+import { findingsPage, findingsQuery } from '../image/image-finding-schema.ts';
+import { imagePolicy } from '../image/image-policy-schema.ts';
+import { digest, image, scanResult, scanResults } from '../image/image-schema.ts';
+import { exportRow, imageExportQuery, imageListQuery, imagesPage } from '../image/image-search-schema.ts';
+import { admissionPolicyYaml, exceptionCsv, scanReport } from '../image/scan-report-schema.ts';
+import {
+  maxWaitSeconds,
+  scanUpload,
+  scanUploadIssued,
+  scanUploadRequest,
+  uploadId,
+} from '../image/scan-upload-schema.ts';
+import {
+  listedStatement,
+  statementId,
+  statementsOfAuthor,
+  statementsQuery,
+  statementsTaken,
+} from '../image/statements-schema.ts';
+import { verdictChange } from '../image/verdict-change-schema.ts';
 import type { ProblemCode } from '../problem/problem.ts';
+import { admissionWebhookQuery } from '../release/admission-webhook-schema.ts';
 import { gitopsQuery } from '../release/gitops-schema.ts';
 import { installationQuery } from '../release/installation-schema.ts';
 import { imagesQuery, release, releaseDetail, releaseVersion } from '../release/release-schema.ts';
 import { page, pageQuery } from './page.ts';
 
-export type FunctionRole = 'install-assets' | 'registration' | 'image-scan';
+export type FunctionRole = 'install-assets' | 'registration' | 'image-scan' | 'admission';
 
 export type Route = {
   /** The function that answers. */
@@ -39,12 +71,18 @@ export type Route = {
   readonly query?: z.ZodObject;
   /** JSON that fits a schema, or `report`: any bytes, which the function reads itself. */
   readonly body?: z.ZodType | 'report';
+  /** Media type of such bytes when they are not JSON. */
+  readonly bodyType?: string;
+  /** What OpenAPI shows of such bytes. */
+  readonly bodySchema?: z.ZodType;
   readonly answer: {
     readonly status: 200 | 201 | 204;
     readonly description: string;
     readonly schema?: z.ZodType;
     /** Media type when it is not JSON. */
     readonly type?: string;
+    /** Media types of the same that may be asked for instead. */
+    readonly others?: Readonly<Record<string, z.ZodType>>;
     /** When the answer is 302 instead, and where it then points. */
     readonly redirect?: string;
   };
@@ -160,6 +198,14 @@ export const routeTable = {
     summary: 'A Job that connects a cluster, and the rights that it needs, for GitOps controllers',
     query: gitopsQuery,
     answer: { status: 200, description: 'Kubernetes objects, without secrets', type: 'application/yaml' },
+  },
+  'GET /v1/install/admission-webhook.yaml': {
+    role: 'install-assets',
+    scopes: 'public',
+    summary: 'The webhook that answers admission reviews inside a cluster, and the rights that it needs',
+    query: admissionWebhookQuery,
+    answer: { status: 200, description: 'Kubernetes objects, without secrets', type: 'application/yaml' },
+    problems: ['UNAVAILABLE'],
   },
   'GET /v1/clusters/{clusterId}/manifest': {
     role: 'install-assets',
@@ -371,16 +417,27 @@ export const routeTable = {
   },
   'POST /v1/scans': {
     role: 'image-scan',
-    scopes: ['scans:write'],
-    summary: 'Take a scan report of any scanner and judge its image, or each of its images',
-    query: z.object({ image: z.string().min(1).max(1_024).optional(), digest: digest.optional() }),
+    scopes: ['scans:write', 'image-policy:write'],
+    summary:
+      'Take a scan report of any scanner and judge its image, or each of its images (scans:write); or take a VEX document (image-policy:write)',
+    query: z.object({
+      image: z.string().min(1).max(1_024).optional(),
+      digest: digest.optional(),
+      cluster: z.string().min(1).max(64).optional().meta({ description: 'a cluster in which they run' }),
+    }),
     body: 'report',
+    bodySchema: scanReport,
     answer: {
       status: 201,
-      description: 'the verdict; of a report about several images, that of each',
-      schema: z.union([scanResult, scanResults]),
+      description:
+        'the verdict; of a report about several images, that of each; of a VEX document, what is new in it',
+      schema: z.union([scanResult, scanResults, statementsTaken]),
     },
     problems: [
+      'NOT_FOUND',
+      'LIMIT_REACHED',
+      'CONFLICT',
+      'UNAVAILABLE',
       'REPORT_MALFORMED',
       'REPORT_UNSUPPORTED',
       'REPORT_DIGEST_MISMATCH',
@@ -389,13 +446,56 @@ export const routeTable = {
       'UNSUPPORTED_MEDIA_TYPE',
     ],
   },
+  'POST /v1/scan-uploads': {
+    role: 'image-scan',
+    scopes: ['scans:write', 'image-policy:write'],
+    summary:
+      'A URL to put one report to that is too large for POST /v1/scans, bound to its length and SHA-256',
+    body: scanUploadRequest,
+    answer: { status: 201, description: 'where to put it, and how', schema: scanUploadIssued },
+    problems: ['UNAVAILABLE'],
+  },
+  'GET /v1/scan-uploads/{uploadId}': {
+    role: 'image-scan',
+    scopes: ['scans:write', 'image-policy:write'],
+    summary: 'What has become of an uploaded report: in the end, the answer of POST /v1/scans',
+    params: z.object({ uploadId }),
+    query: z.object({
+      wait: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(maxWaitSeconds)
+        .optional()
+        .meta({ description: 'waits so many seconds for the outcome' }),
+    }),
+    answer: { status: 200, description: 'how it stands', schema: scanUpload },
+    problems: ['NOT_FOUND', 'UNAVAILABLE'],
+  },
   'GET /v1/images': {
     role: 'image-scan',
     scopes: ['images:read'],
-    summary: 'The latest result of each image',
-    query: pageQuery.extend({ verdict: verdict.optional() }),
-    answer: { status: 200, description: 'a page', schema: page(image) },
-    problems: ['INVALID_CURSOR'],
+    summary: 'Images, judged now: all of them, or those that have everything that is asked for',
+    query: imageListQuery,
+    answer: { status: 200, description: 'a page', schema: imagesPage },
+    problems: ['INVALID_CURSOR', 'UNAVAILABLE'],
+  },
+  'GET /v1/images/export': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary:
+      'The same images with all their findings, or those that are asked for; the header Link (rel="next") has the next page',
+    query: imageExportQuery,
+    answer: {
+      status: 200,
+      description: 'a page: of csv the first with a header, of cyclonedx-vex one document about one image',
+      schema: z.array(exportRow),
+      others: {
+        'text/csv': z.string(),
+        'application/vnd.cyclonedx+json': z.looseObject({ bomFormat: z.string() }),
+      },
+    },
+    problems: ['INVALID_CURSOR', 'UNAVAILABLE'],
   },
   'GET /v1/images/{digest}': {
     role: 'image-scan',
@@ -405,18 +505,192 @@ export const routeTable = {
     answer: { status: 200, description: 'the image', schema: image },
     problems: ['NOT_FOUND'],
   },
+  'GET /v1/images/{digest}/findings': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'All findings of the latest result of each scanner, and whether they count now',
+    params: z.object({ digest }),
+    query: findingsQuery,
+    answer: { status: 200, description: 'a page', schema: findingsPage },
+    problems: ['NOT_FOUND', 'INVALID_CURSOR', 'UNAVAILABLE'],
+  },
+  'GET /v1/images/{digest}/history': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'How the verdict about an image has changed, as uploads saw it; the latest first',
+    params: z.object({ digest }),
+    query: pageQuery,
+    answer: { status: 200, description: 'a page', schema: page(verdictChange) },
+    problems: ['NOT_FOUND', 'INVALID_CURSOR', 'UNAVAILABLE'],
+  },
   'GET /v1/image-policy': {
     role: 'image-scan',
     scopes: ['images:read'],
-    summary: 'The thresholds that verdicts follow',
+    summary: 'The policy that verdicts follow, with an entity tag',
     answer: { status: 200, description: 'the policy', schema: imagePolicy },
+    problems: ['UNAVAILABLE'],
   },
   'PUT /v1/image-policy': {
     role: 'image-scan',
     scopes: ['image-policy:write'],
-    summary: 'Change the thresholds; verdicts follow at once',
+    summary:
+      'Replace the policy, with If-Match only the one of that entity tag; verdicts follow at once. What is left out has its default',
     body: imagePolicy,
     answer: { status: 200, description: 'the policy as stored', schema: imagePolicy },
+    problems: ['LIMIT_REACHED', 'CONFLICT', 'UNAVAILABLE'],
+  },
+  'POST /v1/image-exceptions': {
+    role: 'image-scan',
+    scopes: ['image-policy:write'],
+    summary: 'Except findings from verdicts until a day; 200 with the one that says the same already',
+    body: exceptionRequest,
+    answer: { status: 201, description: 'the exception', schema: listedException },
+    problems: ['LIMIT_REACHED', 'CONFLICT', 'UNAVAILABLE'],
+  },
+  'GET /v1/image-exceptions': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'The exceptions, the latest first; expired ones for 90 days',
+    query: exceptionsQuery,
+    answer: { status: 200, description: 'a page', schema: page(listedException) },
+    problems: ['INVALID_CURSOR', 'UNAVAILABLE'],
+  },
+  'GET /v1/image-exceptions/{exceptionId}': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'One exception',
+    params: z.object({ exceptionId }),
+    answer: { status: 200, description: 'the exception', schema: listedException },
+    problems: ['NOT_FOUND', 'UNAVAILABLE'],
+  },
+  'DELETE /v1/image-exceptions/{exceptionId}': {
+    role: 'image-scan',
+    scopes: ['image-policy:write'],
+    summary: 'Take an exception away; verdicts follow at once',
+    params: z.object({ exceptionId }),
+    answer: { status: 204, description: 'taken away' },
+    problems: ['NOT_FOUND', 'CONFLICT', 'UNAVAILABLE'],
+  },
+  'POST /v1/image-exceptions/imports': {
+    role: 'image-scan',
+    scopes: ['image-policy:write'],
+    summary:
+      'Take exceptions from CSV, all of them or none; or, with dryRun, say what would become of each row',
+    query: exceptionImportQuery,
+    body: 'report',
+    bodyType: 'text/csv',
+    bodySchema: exceptionCsv,
+    answer: { status: 200, description: 'what became of each row', schema: exceptionImport },
+    problems: ['UNSUPPORTED_MEDIA_TYPE', 'PAYLOAD_TOO_LARGE', 'LIMIT_REACHED', 'CONFLICT', 'UNAVAILABLE'],
+  },
+  'GET /v1/image-statements': {
+    role: 'image-scan',
+    scopes: ['images:read'],
+    summary: 'The VEX statements that count, one for each product, the latest first',
+    query: statementsQuery,
+    answer: { status: 200, description: 'a page', schema: page(listedStatement) },
+    problems: ['INVALID_CURSOR', 'UNAVAILABLE'],
+  },
+  'DELETE /v1/image-statements': {
+    role: 'image-scan',
+    scopes: ['image-policy:write'],
+    summary: 'Take away all VEX statements of one author; verdicts follow at once',
+    query: statementsOfAuthor,
+    answer: { status: 204, description: 'taken away' },
+    problems: ['NOT_FOUND', 'CONFLICT', 'UNAVAILABLE'],
+  },
+  'DELETE /v1/image-statements/{statementId}': {
+    role: 'image-scan',
+    scopes: ['image-policy:write'],
+    summary: 'Take away what an author says about a vulnerability in a product; verdicts follow at once',
+    params: z.object({ statementId }),
+    answer: { status: 204, description: 'taken away' },
+    problems: ['NOT_FOUND', 'CONFLICT', 'UNAVAILABLE'],
+  },
+  'POST /v1/admission-reviews': {
+    role: 'admission',
+    scopes: ['admission:review'],
+    summary: 'Answer the admission review of an API server: may these images run',
+    query: z.object({
+      timeout: z
+        .string()
+        .max(32)
+        .optional()
+        .meta({ description: 'how long the API server waits; it says so itself', example: '10s' }),
+    }),
+    body: admissionReview,
+    answer: { status: 200, description: 'the review with its response', schema: admissionReviewAnswer },
+    problems: ['PAYLOAD_TOO_LARGE', 'UNAVAILABLE', 'TIMEOUT'],
+  },
+  'GET /v1/admission-policy': {
+    role: 'admission',
+    scopes: ['images:read'],
+    summary: 'What decides over admission beside verdicts; its revision is the entity tag',
+    answer: { status: 200, description: 'the policy', schema: admissionPolicy },
+    problems: ['UNAVAILABLE'],
+  },
+  'PUT /v1/admission-policy': {
+    role: 'admission',
+    scopes: ['image-policy:write'],
+    summary: 'Replace the admission policy, with If-Match only the revision of that entity tag',
+    body: admissionPolicy,
+    answer: { status: 200, description: 'the policy as stored', schema: admissionPolicy },
+    problems: ['CONFLICT', 'LIMIT_REACHED', 'UNAVAILABLE'],
+  },
+  'POST /v1/admission-policy/imports': {
+    role: 'admission',
+    scopes: ['image-policy:write'],
+    summary: 'Take ContainerAdmissionPolicy resources over, by name: all of them or, with a fault, none',
+    query: z.object({
+      dryRun: z
+        .enum(['true', 'false'])
+        .default('false')
+        .meta({ description: 'true: says what would become of it and stores nothing' }),
+    }),
+    body: 'report',
+    bodyType: 'application/yaml',
+    bodySchema: admissionPolicyYaml,
+    answer: { status: 200, description: 'what became of each', schema: policyImported },
+    problems: ['UNSUPPORTED_MEDIA_TYPE', 'PAYLOAD_TOO_LARGE', 'CONFLICT', 'LIMIT_REACHED', 'UNAVAILABLE'],
+  },
+  'POST /v1/admission-policy/tests': {
+    role: 'admission',
+    scopes: ['images:read'],
+    summary: 'What a review would be answered, and what decides over each image; nothing is stored',
+    body: policyTest,
+    answer: { status: 200, description: 'the answer', schema: policyTestAnswer },
+    problems: ['PAYLOAD_TOO_LARGE', 'UNAVAILABLE'],
+  },
+  'GET /v1/admission-bundle': {
+    role: 'admission',
+    scopes: ['admission:review'],
+    summary: 'All verdicts and the policy, signed, for who answers admission reviews in a cluster',
+    query: z.object({
+      since: z
+        .string()
+        .max(2_048)
+        .optional()
+        .meta({ description: 'asOf of an earlier bundle: only what has changed since, if that can be told' }),
+      cursor: z
+        .string()
+        .max(2_048)
+        .optional()
+        .meta({ description: 'next of the part before: the further part of that bundle' }),
+    }),
+    answer: {
+      status: 200,
+      description:
+        'a JWS in compact form, ES256; its payload is an AdmissionBundle. 304 with If-None-Match while nothing has changed',
+      type: 'application/jose',
+    },
+    problems: ['INVALID_CURSOR', 'CONFLICT', 'UNAVAILABLE'],
+  },
+  'GET /v1/admission-bundle/keys': {
+    role: 'admission',
+    scopes: 'public',
+    summary: 'The keys that bundles are verified with',
+    answer: { status: 200, description: 'a JWK set', schema: bundleKeySet },
+    problems: ['UNAVAILABLE'],
   },
 } as const satisfies Record<`${'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} /${string}`, Route>;
 

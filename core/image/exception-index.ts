@@ -1,4 +1,5 @@
 import type { ImageException } from './exception-schema.ts';
+import { namesToExcuse } from './finding-names.ts';
 import { ImageGlob } from './image-glob.ts';
 import type { ImageIdentity } from './image-identity.ts';
 import type { JudgedFinding } from './image-schema.ts';
@@ -68,8 +69,7 @@ export class ExceptionIndex {
           if (isOfImage(entry)) longest = longer(longest, entry);
         }
       };
-      consider(this.#byVulnerability.get(finding.vulnerability.toUpperCase()));
-      for (const alias of finding.aliases) consider(this.#byVulnerability.get(alias.toUpperCase()));
+      for (const name of namesToExcuse(finding)) consider(this.#byVulnerability.get(name));
       for (const name of packages) consider(this.#byPackage.get(name));
       return longest;
     };

@@ -1,5 +1,6 @@
 import { pathOf, readReference } from '../admission/image-reference.ts';
 import type { StoredStatement } from './exception-schema.ts';
+import { namesToExcuse } from './finding-names.ts';
 import type { ImageIdentity } from './image-identity.ts';
 import type { JudgedFinding, Suppression } from './image-schema.ts';
 import { packageKey, type PackageUrl, partsOf, qualifiersOf } from './package-url.ts';
@@ -79,7 +80,7 @@ export class StatementIndex {
       return packages.get(purl);
     };
     return (finding) => {
-      const said = [...namesOf(finding)].flatMap((name) => this.#byVulnerability.get(name) ?? []);
+      const said = namesToExcuse(finding).flatMap((name) => this.#byVulnerability.get(name) ?? []);
       if (said.length === 0) return nothing;
       const found = finding.purl === undefined ? undefined : foundIn(finding.purl);
       const ofAuthor = new Map<string, Entry>();

@@ -3,7 +3,9 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import * as z from 'zod';
 import { openApiDocument } from '../../core/api/openapi.ts';
 import { type Route, routeTable } from '../../core/api/route-table.ts';
+import { importPolicies } from '../../core/admission/policy-import.ts';
 import { problemCodes } from '../../core/problem/problem.ts';
+import { readExceptionRows } from '../../functions/image-scan/exception-csv.ts';
 
 type Operation = {
   operationId: string;
@@ -68,6 +70,29 @@ describe('the OpenAPI document', () => {
       { properties: { code: { enum: string[] } } }
     >;
     expect(Problem?.properties.code.enum).toEqual(Object.keys(problemCodes));
+  });
+
+  test('shows a scan report by the marks of each format, and imports by an example', () => {
+    const { ScanReport } = document.components.schemas as Record<
+      string,
+      { anyOf: { description: string; required?: string[] }[] }
+    >;
+    expect(ScanReport?.anyOf.every(({ description }) => description !== '')).toBe(true);
+    const marks = ScanReport?.anyOf.flatMap(({ required = [] }) => required);
+    expect(marks).toEqual(
+      expect.arrayContaining(['SchemaVersion', 'matches', 'bomFormat', 'runs', '@context', 'ClusterName']),
+    );
+    const imports = operations.flatMap(([, { requestBody }]) =>
+      Object.entries(requestBody?.content ?? {}).filter(([type]) => type !== 'application/json'),
+    );
+    expect(imports.map(([type]) => type).sort()).toEqual(['application/yaml', 'text/csv']);
+    const [csv, yaml] = ['text/csv', 'application/yaml'].map(
+      (type) => imports.find(([each]) => each === type)?.[1].schema,
+    ) as [{ example: string }, { example: string }];
+    const rows = readExceptionRows(csv.example, Date.parse('2026-12-01T00:00:00Z'));
+    expect(rows).toMatchObject([{ row: 2 }]);
+    expect(rows[0]).not.toHaveProperty('faults');
+    expect(importPolicies(yaml.example).map(({ name }) => name)).toEqual(['reject-failed']);
   });
 
   describe.each(table)('%s', (key, route) => {
