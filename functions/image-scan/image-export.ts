@@ -233,7 +233,12 @@ const writtenPlace = (image: ScannedImage, { result, portion: number, index }: P
   return [image.digest, scannerName, scanId, number, index].join('#');
 };
 
-function placeIn(image: ScannedImage, [scannerName, scanId, number, index]: readonly string[]): Place {
+function placeIn(
+  image: ScannedImage,
+  [scannerName, scanId, number = '', index = '']: readonly string[],
+): Place {
+  // Who has made it up could have everything looked through that is before the first.
+  if (![number, index].every((each) => /^\d{1,7}$/.test(each))) throw new Problem('INVALID_CURSOR');
   const result = inNameOrder(image).findIndex(
     (each) => each.scannerName === scannerName && each.scanId === scanId,
   );

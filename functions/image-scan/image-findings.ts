@@ -31,12 +31,12 @@ export async function imageFindings(
     'The table of images',
     Promise.all([images.find(tenantId, digest), rules.ready(tenantId)]),
   );
-  if (!image) throw new Problem('NOT_FOUND');
+  const at = now();
+  if (!image || image.expiresAt <= at) throw new Problem('NOT_FOUND');
   const results = image.results
     .filter(({ scannerName }) => query.scanner === undefined || scannerName === query.scanner)
     .sort((a, b) => (a.scannerName < b.scannerName ? -1 : 1));
   const list = `findings ${digest}`;
-  const at = now();
 
   const items: ImageFinding[] = [];
   let [position, bytes, looked]: [Position | undefined, number, number] = [
@@ -94,7 +94,12 @@ const written = (results: ScannedImage['results'], { result, page, index }: Posi
 
 function begin(results: ScannedImage['results'], cursor: string | undefined): Position | undefined {
   if (cursor === undefined) return first(results, 0);
-  const [scannerName, scanId, page, index] = cursor.split('#');
+  const [scannerName, scanId, ...place] = cursor.split('#');
+  const [page, index] = place;
+  // Who has made it up could have everything looked through that is before the first.
+  if (place.length !== 2 || !place.every((each) => /^\d{1,6}$/.test(each))) {
+    throw new Problem('INVALID_CURSOR');
+  }
   const result = results.findIndex((each) => each.scannerName === scannerName && each.scanId === scanId);
   if (result === -1) {
     throw new Problem(

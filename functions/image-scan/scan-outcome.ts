@@ -8,6 +8,7 @@ import {
 } from '../../core/image/image-schema.ts';
 import type { StoredOutcome } from '../../core/image/scanned-image.ts';
 import { base32 } from '../../core/tenant/identifier.ts';
+import { distinct } from './report/members.ts';
 import type { Report, ReportedImage } from './report/normal-form.ts';
 import type { Addressed } from './reported-images.ts';
 import { shownFinding } from './shown-finding.ts';
@@ -36,7 +37,8 @@ export type About = {
 export function outcomeIn({ scan, digest }: Addressed, about: About): NewOutcome {
   const { name, version, databaseAt } = about.report.scanner;
   const findings = scan.findings.map(shownFinding);
-  const image = about.image ?? scan.image.references[0];
+  const named = about.image ?? scan.image.references[0];
+  const image = named === undefined ? undefined : withoutUser(named);
   return {
     digest,
     scanId: scanIdOf(about.sha256, about.single ? undefined : digest),
@@ -70,8 +72,12 @@ const scannerNameOf = (name: string): string =>
     .replace(/[^a-z0-9.-]+/g, '-')
     .slice(0, 64) || 'unknown';
 
+/** Some write who logs in at a registry before its name: that is none of ours. What stands before a digest stays. */
+const withoutUser = (reference: string): string =>
+  reference.replace(/^((?:[a-z][a-z0-9+.-]*:\/\/)?)[^/\s]*@(?!sha\d+:)/i, '$1');
+
 const aliasesOf = ({ references, digests, imageId, platform }: ReportedImage): ImageAliases => ({
-  references: references.slice(0, maxAliases),
+  references: distinct(references.slice(0, maxAliases).map(withoutUser)),
   digests: digests.slice(0, maxAliases),
   ...(imageId === undefined ? {} : { imageId }),
   ...(platform === undefined ? {} : { platform }),

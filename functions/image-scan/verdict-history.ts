@@ -14,9 +14,12 @@ export async function verdictHistory(
   { tenantId, digest, query }: { tenantId: string; digest: string; query: PageQuery },
 ): Promise<Page<VerdictChangeView>> {
   const list = `history ${digest}`;
+  const after = decodeCursor(tenantId, list, query.cursor);
+  // The place of a change, and not what somebody has made up: it becomes part of a key.
+  if (after !== undefined && !/^\d{15}#[01]$/.test(after)) throw new Problem('INVALID_CURSOR');
   const { changes, next } = await reached(
     'The history of images',
-    history.list(tenantId, digest, { limit: query.limit, after: decodeCursor(tenantId, list, query.cursor) }),
+    history.list(tenantId, digest, { limit: query.limit, after }),
   );
   if (changes.length === 0 && query.cursor === undefined) {
     // What is older than reports are kept is gone; the image may be there.

@@ -148,9 +148,17 @@ export function cvssScore(given: {
   };
 }
 
-/** A package URL as the report has it; what is none (Grype writes '') is absent: package and version stand for it. */
+/** Who logs in where (`https://bob:hunter2@…`), percent-encoded or not; everybody is `git` at Git's hosts. */
+const userOfAddress = /((?::|%3a)(?:\/|%2f){2})(?!git(?:@|%40))(?:(?!\/|%2f)[^&#?\s])*(?:@|%40)/gi;
+
+/**
+ * A package URL as the report has it, without users and passwords of the addresses in its qualifiers; what is none (Grype
+ * writes '') is absent: package and version stand for it.
+ */
 export const purl = optional(text(2_048)).transform((given) =>
-  given !== undefined && /^pkg:[a-zA-Z][a-zA-Z0-9.+-]*\/./.test(given) ? given : undefined,
+  given !== undefined && /^pkg:[a-zA-Z][a-zA-Z0-9.+-]*\/./.test(given)
+    ? given.replace(userOfAddress, '$1')
+    : undefined,
 );
 
 /** Without repetitions and empty ones, in their order. */

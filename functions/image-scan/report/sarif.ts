@@ -55,11 +55,19 @@ export function readSarif(json: unknown): Report {
       runs.length === 0 ? 'SARIF without a run' : `SARIF of ${names.map(word).join(' and ')}`,
     );
   }
-  guardFindings(runs.reduce((sum, { results }) => sum + results.length, 0));
+  const results = runs.reduce((sum, each) => sum + each.results.length, 0);
+  guardFindings(results);
+  const scans = runs.map((each) => scanOf(each, name, tool));
+  if (results > 0 && scans.every(({ findings }) => findings.length === 0)) {
+    throw new Problem(
+      'REPORT_UNSUPPORTED',
+      "Found SARIF of secrets, licences or misconfigurations alone, which does not tell whether anybody looked for vulnerabilities. Trivy's JSON does (trivy image --format json).",
+    );
+  }
   return {
     format: 'sarif',
     scanner: { name, ...given('version', runs[0]?.tool.driver.version || undefined) },
-    scans: byImage(runs.map((each) => scanOf(each, name, tool))),
+    scans: byImage(scans),
   };
 }
 

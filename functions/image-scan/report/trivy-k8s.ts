@@ -9,12 +9,10 @@ const resource = z.object({
   Kind: optional(text(256)),
   Name: optional(text(512)),
   /** An array since 0.50, one object before, absent before 0.40. */
-  Metadata: z
-    .preprocess(
-      (given) => (given === undefined || given === null || Array.isArray(given) ? given : [given]),
-      list(trivyMetadata, 1_000),
-    )
-    .transform((all) => all.map((each) => imageOf(each, undefined))),
+  Metadata: z.preprocess(
+    (given) => (given === undefined || given === null || Array.isArray(given) ? given : [given]),
+    list(trivyMetadata, 1_000),
+  ),
   Results: list(trivyResult),
   Error: optional(z.string()),
 });
@@ -58,14 +56,19 @@ const components: ReadonlySet<string> = new Set([
  */
 const isOfAnImage = ({ Kind = '', Metadata, Results, Error: failed }: Resource): boolean =>
   !components.has(Kind) &&
-  isAboutPackages(Results) &&
-  (Results.length > 0 || (Metadata.some(named) && !failed));
+  isAboutPackages(Results, Metadata) &&
+  (Results.length > 0 || (imagesIn(Metadata).length > 0 && !failed));
 
-const named = ({ references, digests, imageId }: ReportedScan['image']): boolean =>
-  references.length > 0 || digests.length > 0 || imageId !== undefined;
+const imagesIn = (metadata: Resource['Metadata']): ReportedScan['image'][] =>
+  metadata
+    .map((each) => imageOf(each, undefined))
+    .filter(
+      ({ references, digests, imageId }) =>
+        references.length > 0 || digests.length > 0 || imageId !== undefined,
+    );
 
 function scanOf({ Metadata, Results, Kind = '', Name = '' }: Resource): ReportedScan {
-  const [image = imageOf(undefined, imageNameIn(Results)), ...others] = Metadata.filter(named);
+  const [image = imageOf(undefined, imageNameIn(Results)), ...others] = imagesIn(Metadata);
   if (others.length > 0) {
     throw new Problem(
       'REPORT_UNSUPPORTED',

@@ -94,6 +94,7 @@ export const trivyResult = resultOf(namedVulnerability);
 type Result = z.infer<ReturnType<typeof resultOf>>;
 
 export const trivyMetadata = z.object({
+  OS: z.unknown().optional(),
   ImageID: optional(text(128)),
   RepoTags: list(text(1_024), 1_000),
   RepoDigests: list(text(1_024), 1_000),
@@ -124,10 +125,10 @@ const trivyReport = z.object({
 /** A report of `trivy image --format json`, schema 2. REPORT_MALFORMED, PAYLOAD_TOO_LARGE. */
 export function readTrivy(json: unknown): Report {
   const { Trivy, CreatedAt, ArtifactName, ArtifactType, Metadata, Results } = readMembers(trivyReport, json);
-  if (!isAboutPackages(Results)) {
+  if (!isAboutPackages(Results, Metadata ? [Metadata] : [])) {
     throw new Problem(
       'REPORT_UNSUPPORTED',
-      'Found a Trivy report of secrets, licences or misconfigurations, and nothing about packages: that is no scan for vulnerabilities (trivy image --scanners vuln).',
+      "Found a Trivy report with nothing about packages, those of the image's operating system neither: that is no scan for vulnerabilities (trivy image --scanners vuln).",
     );
   }
   const findings = findingsOf(Results);
@@ -149,10 +150,13 @@ export function readTrivy(json: unknown): Report {
 
 /**
  * Whether vulnerabilities were looked for: packages of an operating system are listed even if none of them has any.
- * An image without packages has no results at all.
+ * An image without packages has no results at all; one of which Trivy names the system has packages.
  */
-export const isAboutPackages = (results: readonly Result[]): boolean =>
-  results.length === 0 ||
+export const isAboutPackages = (
+  results: readonly Result[],
+  metadata: readonly Pick<z.infer<typeof trivyMetadata>, 'OS'>[],
+): boolean =>
+  (results.length === 0 && metadata.every(({ OS }) => OS === undefined || OS === null)) ||
   results.some(({ Class = 'os-pkgs' }) => Class === 'os-pkgs' || Class === 'lang-pkgs') ||
   results.some((each) => each.Vulnerabilities.length > 0);
 
@@ -217,7 +221,8 @@ function suppressionOf({ Status, Statement, Source }: z.infer<typeof modified>):
 
 /** A file's name or the like; an address in it may hold a credential, which is cut out. */
 function sourceOf(source: string | undefined): string | undefined {
-  const named = source?.slice(0, 256).replace(/\/\/[^/@\s]*@/g, '//');
+  // Cut out first, cut short then: what is left of an address cut short could be nothing but its password.
+  const named = source?.replace(/\/\/[^/@\s]*@/g, '//').slice(0, 256);
   return named === '' ? undefined : named;
 }
 

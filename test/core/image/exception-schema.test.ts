@@ -54,6 +54,13 @@ describe('a request for an exception', () => {
     expect(isTaken(changes)).toBe(false);
   });
 
+  test('is told what its end must look like', () => {
+    const refused = exceptionRequest.safeParse({ ...request, expiresAt: '2027-01-01' });
+    expect(refused.error?.issues[0]?.message).toBe(
+      'must be an RFC 3339 time with its zone, such as 2027-12-31T23:59:59Z',
+    );
+  });
+
   test('is stored with its maker, and is read back as it was', () => {
     const stored = exceptionOf({ vulnerability: 'CVE-2026-1000' });
     expect(exception.parse(stored)).toEqual(stored);

@@ -11,7 +11,11 @@ test('an image is known by all that any of its reports, and any name it has had,
       platform: 'linux/arm64/v8',
       bom: 'urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1',
     },
-    { scannerName: 'grype', findings: [], references: ['docker.io/library/nginx:stable', 'nginx@sha256:12'] },
+    {
+      scannerName: 'grype',
+      findings: [],
+      references: ['docker.io/library/nginx:stable', 'nginx@sha256:12', 'out/web.tar.gz'],
+    },
   );
   // The reference that the request has given, beside those that the report has.
   const results = image.results.map((each) => ({ ...each, image: 'mirror.example/web:2' }));
@@ -25,8 +29,6 @@ test('an image is known by all that any of its reports, and any name it has had,
   expect(Object.fromEntries([...repositories].map(([path, tags]) => [path, [...tags]]))).toEqual({
     'docker.io/library/nginx': ['1.27', 'stable'],
     'ghcr.io/shop/web': [],
-    // What no host could be called is read as what it looks like.
-    'docker.io/library/web.tar': ['latest'],
     'registry.example/shop/web': ['1'],
     'sha256:5000/x': ['1'],
     'mirror.example/web': ['2'],

@@ -127,6 +127,17 @@ describe('an exception', () => {
     expect(verdict(exception)).toBe('fail');
   });
 
+  test.each<[name: string, finding: Partial<JudgedFinding>]>([
+    ['another CVE', { vulnerability: 'CVE-2026-1', aliases: ['cve-2026-1000', 'GHSA-aaaa-bbbb-cccc'] }],
+    ['an advisory on several', { vulnerability: 'ELSA-2026-1', aliases: ['CVE-2026-1000', 'CVE-2026-2'] }],
+  ])('that names one CVE does not hold for %s which a report relates to it', (_, extra) => {
+    const named = extra.vulnerability ?? '';
+    expect(verdict({ vulnerability: 'CVE-2026-1000' }, extra)).toBe('fail');
+    expect(verdict({ vulnerability: named }, extra)).toBe('pass');
+    const one = { ...extra, vulnerability: 'ELSA-2026-1', aliases: ['CVE-2026-1000'] };
+    expect(verdict({ vulnerability: 'CVE-2026-1000' }, one)).toBe('pass');
+  });
+
   test('finds names that have small letters in reports', () => {
     const extra = { vulnerability: 'GHSA-jfh8-c2jp-5v3q', aliases: [] };
     expect(verdict({ vulnerability: 'GHSA-JFH8-C2JP-5V3Q' }, extra)).toBe('pass');

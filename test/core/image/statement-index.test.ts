@@ -88,6 +88,16 @@ describe('a statement that something is not affected', () => {
     expect(judged([statement])).toMatchObject({ verdict: 'fail', suppressed: { total: 0 } });
   });
 
+  test('about one CVE says nothing of an advisory on several, nor of another CVE that a report relates to it', () => {
+    const statement = about(digestOf('a'));
+    for (const vulnerability of ['ELSA-2026-1', 'CVE-2026-1']) {
+      const extra = { vulnerability, aliases: ['CVE-2026-1000', 'CVE-2026-2', 'GHSA-aaaa-bbbb-cccc'] };
+      expect(judged([statement], extra).verdict).toBe('fail');
+      expect(judged([{ ...statement, vulnerability }], extra).verdict).toBe('pass');
+      expect(judged([{ ...statement, vulnerability: 'GHSA-aaaa-bbbb-cccc' }], extra).verdict).toBe('pass');
+    }
+  });
+
   test('about a package changes nothing for a finding that has no package URL', () => {
     const { purl: _purl, ...nameless } = findingOf({ score: 9.5 });
     const rules = rulesOf({}, { statements: [about('pkg:apk/alpine/musl')] });

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeCursor, encodeCursor } from '../../../core/api/cursor.ts';
 import type { ExportRow, ListedImage } from '../../../core/image/image-search-schema.ts';
 import { csvRows } from '../../../functions/image-scan/csv.ts';
 import { exportImages } from '../../../functions/image-scan/image-export.ts';
+import { listOf } from '../../../functions/image-scan/image-search.ts';
 import { findingsOf, findingWith, imageStores } from '../../core/image/scanned-images.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 import { digestOf, scored, trivyFixture, trivyReport } from './reports.ts';
@@ -257,6 +259,15 @@ describe('GET /v1/images/export', () => {
     const { next = '' } = await exportImages(deps, tenantId, query);
     const cursor = new URL(next, 'https://api.example/').searchParams.get('cursor') ?? '';
     expect((await exportImages(deps, tenantId, { ...query, cursor })).text).toContain('CVE-2026-');
+    // Anybody can make up a cursor: one before the first would have everything there looked through.
+    const list = listOf('export csv', {});
+    const [image, scanner, scan] = decodeCursor(tenantId, list, cursor)?.split('#') ?? [];
+    for (const place of ['-1#0', '0#-1', 'x#0', '0', '1e9#0']) {
+      const madeUp = encodeCursor(tenantId, list, `${[image, scanner, scan].join('#')}#${place}`);
+      await expect(exportImages(deps, tenantId, { ...query, cursor: madeUp })).rejects.toMatchObject({
+        code: 'INVALID_CURSOR',
+      });
+    }
     await upload(tenantId, { digest: digestOf('a'), findings, scannedAt: now + 1 });
     await expect(exportImages(deps, tenantId, { ...query, cursor })).rejects.toMatchObject({
       code: 'INVALID_CURSOR',

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { encodeCursor } from '../../../core/api/cursor.ts';
 import type { ImageFinding } from '../../../core/image/image-finding-schema.ts';
 import { newTenantId } from '../../../core/tenant/identifier.ts';
 import { type Engine, startEngine } from '../../engine.ts';
@@ -180,6 +181,24 @@ describe('the findings of an image', () => {
       detail: expect.stringContaining('scanned again'),
     });
   });
+
+  test('are of an image that is kept: 404 NOT_FOUND once that has expired, whether or not it is still there', async () => {
+    const { post, findings, clock } = scanSetting(engine);
+    await post(trivyReport([scored('CVE-1', 5)]));
+    expect((await findings()).status).toBe(200);
+    clock.now += 91 * day;
+    expect((await findings()).json().code).toBe('NOT_FOUND');
+  });
+
+  test.each(['0#-1', '0#x', 'x#0', '0#', '-1#0', '0#1e9', '0#99999999999999'])(
+    'take no cursor that somebody has made up, whatever it would make them look through: %s',
+    async (place) => {
+      const { post, findings, tenantId } = scanSetting(engine);
+      const { scanId = '' } = (await post(trivyReport([scored('CVE-1', 5)], { CreatedAt: at }))).json();
+      const cursor = encodeCursor(tenantId, `findings ${digest}`, `trivy#${String(scanId)}#${place}`);
+      expect((await findings({ cursor })).json().code).toBe('INVALID_CURSOR');
+    },
+  );
 
   test('are asked for with a rare filter in pages that may be empty, and end', async () => {
     const { post, findings } = scanSetting(engine);

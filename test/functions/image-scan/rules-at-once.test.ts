@@ -6,6 +6,7 @@ import { type Engine, startEngine } from '../../engine.ts';
 import { caller, member } from '../api-call.ts';
 import { engineDependencies } from './engine-dependencies.ts';
 import { digestOf, scored, trivyReport } from './reports.ts';
+import { openVex } from './vex-documents.ts';
 
 const now = Date.parse('2026-11-23T12:00:00Z');
 const day = 86_400_000;
@@ -52,6 +53,18 @@ describe('a stored image', () => {
           path: `/v1/image-exceptions/${exceptionId}`,
           resource: '/v1/image-exceptions/{exceptionId}',
           params: { exceptionId },
+          caller: as,
+        }),
+      say: async () => {
+        const document = JSON.stringify(openVex({ author: 'vendor' }));
+        const taken = await changing({ method: 'POST', path: '/v1/scans', body: document, caller: as });
+        expect(taken.status).toBe(201);
+      },
+      takeBack: () =>
+        changing({
+          method: 'DELETE',
+          path: '/v1/image-statements',
+          query: { author: 'vendor' },
           caller: as,
         }),
       importCsv: (body: string) =>
@@ -113,6 +126,14 @@ describe('a stored image', () => {
     const rows = `vulnerability,repository,justification,expires\nCVE-2026-1,${repository},x,2026-12-31\n`;
     expect((await importCsv(rows)).status).toBe(200);
     expect(await verdict()).toEqual(['warn', 'cvss-warn']);
+  });
+
+  test('follows what a VEX document says, until that is taken back', async () => {
+    const { say, takeBack, verdict } = await scanned();
+    await say();
+    expect(await verdict()).toEqual(['warn', 'cvss-warn']);
+    expect((await takeBack()).status).toBe(204);
+    expect(await verdict()).toEqual(['fail', 'cvss-fail']);
   });
 
   test('follows the policy, its overrides, and the age of its scan', async () => {

@@ -39,6 +39,7 @@ export function scanSetting(engine: Engine, using: Partial<Dependencies> = {}) {
     clock,
     deps,
     call,
+    as,
     post: (body: string | Uint8Array, query: Record<string, string> = { digest }, headers = {}) =>
       call({ method: 'POST', path: '/v1/scans', query, body, headers, caller: as }),
     image: (of = digest, who = as) => ofImage(of, { who }),

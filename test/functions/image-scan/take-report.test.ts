@@ -127,6 +127,20 @@ describe('what a report says', () => {
     );
   });
 
+  test.each([
+    ['https://bob:hunter2@registry.example/web:1', 'https://registry.example/web:1'],
+    ['bob:hunter@2@registry.example:5000/web:1', 'registry.example:5000/web:1'],
+    [`hunter2@registry.example/web@${one}`, `registry.example/web@${one}`],
+    [`web@${one}`, `web@${one}`],
+    ['registry.example/web:1', 'registry.example/web:1'],
+  ])('names the image without who logs in at its registry: %s', async (given, kept) => {
+    const { post, view } = scanning();
+    await post(trivyReport([], { ArtifactName: given }), { digest: one });
+    expect(await view(one)).toMatchObject({ image: kept, aliases: { references: [kept] } });
+    await post(trivyReport([]), { digest: one, image: given });
+    expect(await view(one)).toMatchObject({ image: kept });
+  });
+
   test('judges by the highest v3 or v4 score, and by v2 where there is no other', async () => {
     const { post } = scanning();
     const scoreOf = async (CVSS: unknown) => {

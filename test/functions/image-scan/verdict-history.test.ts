@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { VerdictChangeView } from '../../../core/image/verdict-change-schema.ts';
+import { encodeCursor } from '../../../core/api/cursor.ts';
 import { newTenantId } from '../../../core/tenant/identifier.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 import { member } from '../api-call.ts';
@@ -97,6 +98,10 @@ describe('the history of verdicts', () => {
     await other.post(scanned(5, now));
     expect((await other.history({ cursor })).json().code).toBe('INVALID_CURSOR');
     expect((await history({ cursor }, digestOf('f'))).json().code).toBe('INVALID_CURSOR');
+    for (const madeUp of ['x', 'x'.repeat(1_000)]) {
+      const of = encodeCursor(tenantId, `history ${digest}`, madeUp);
+      expect((await history({ cursor: of })).json().code).toBe('INVALID_CURSOR');
+    }
     expect((await history({}, digestOf('f'))).json().code).toBe('NOT_FOUND');
     const asked = { path: '/', resource: '/v1/images/{digest}/history', params: { digest } };
     expect((await call({ ...asked, caller: member(newTenantId()) })).json().code).toBe('NOT_FOUND');

@@ -80,6 +80,17 @@ describe('what all formats share', () => {
     }
   });
 
+  test.each([
+    ['vcs_url=git+https://bob:hunter2@git.example/a.git', 'vcs_url=git+https://git.example/a.git'],
+    ['download_url=https%3A%2F%2Fhunter2%40host.example%2Fa', 'download_url=https%3A%2F%2Fhost.example%2Fa'],
+    ['download_url=https%3a%2f%2fbob%3Ahunter%402%40host.example', 'download_url=https%3a%2f%2fhost.example'],
+    ['vcs_url=git%2Bssh://git@git.example/a.git', 'vcs_url=git%2Bssh://git@git.example/a.git'],
+    ['download_url=https://host.example/a@2', 'download_url=https://host.example/a@2'],
+    ['arch=amd64', 'arch=amd64'],
+  ])('takes who logs in out of the addresses in a package URL: %s', (given, kept) => {
+    expect(purl.parse(`pkg:npm/%40scope/a@1?${given}`)).toBe(`pkg:npm/%40scope/a@1?${kept}`);
+  });
+
   test('knows a digest in a reference, and what only looks like one', () => {
     const digest = digestOf('a');
     expect(digestIn(`web@${digest}`)).toBe(digest);

@@ -131,6 +131,13 @@ describe("Trivy's SARIF", () => {
     ).toEqual(['vulnerability']);
   });
 
+  test('is refused with REPORT_UNSUPPORTED where all of its results are something else: nobody may have looked for vulnerabilities', () => {
+    const rules = [{ id: 'aws-key', properties: { tags: ['secret', 'security', 'HIGH'] } }];
+    const results = [{ ruleId: 'aws-key', message: { text: 'Free text.' } }];
+    expect(refusal(() => scan('Trivy', results, { rules })).code).toBe('REPORT_UNSUPPORTED');
+    expect(scan('Trivy', []).findings).toEqual([]);
+  });
+
   test('keeps vulnerabilities of packages that are called secret: tags of 2020 name the package, too', () => {
     const rules = [rule({ tags: ['vulnerability', 'HIGH', 'secret'] })];
     expect(scan('Trivy', [ofTrivy()], { rules }).findings).toHaveLength(1);

@@ -79,6 +79,16 @@ describe("a report of 'trivy k8s'", () => {
     expect(
       onlyScan(readTrivyK8s({ ClusterName: 'kind', Resources: [resource('web', [], { Results: [] })] })),
     ).toMatchObject({ findings: [] });
+    const withSystem = { ...metadata('registry.example/web', one), OS: { Family: 'alpine' } };
+    expect(read(resource('web', [scored('CVE-1', 5)], { Metadata: [withSystem] }))).toHaveLength(1);
+    expect(
+      refusal(() =>
+        readTrivyK8s({
+          ClusterName: 'kind',
+          Resources: [resource('web', [], { Results: [], Metadata: [withSystem] })],
+        }),
+      ).code,
+    ).toBe('REPORT_UNSUPPORTED');
   });
 
   test('is refused with REPORT_UNSUPPORTED when no image was scanned', () => {

@@ -146,6 +146,10 @@ describe('a Trivy report', () => {
         Source: 'https://bob:hunter2@git.example/.trivyignore.yaml',
       }),
     ).toEqual([{ status: 'ignored', source: 'https://git.example/.trivyignore.yaml' }]);
+    const long = 'h'.repeat(300);
+    expect(
+      modified({ Status: 'ignored', Source: `https://bob:${long}@git.example/.trivyignore.yaml` }),
+    ).toEqual([{ status: 'ignored', source: 'https://git.example/.trivyignore.yaml' }]);
     expect(modified({ Status: 'under_investigation' })).toEqual([]);
     expect(modified({ Type: 'secret', Status: 'ignored', Finding: { RuleID: 'aws' } })).toEqual([]);
   });
@@ -200,6 +204,15 @@ describe('a Trivy report', () => {
     const refused = refusal(() => readTrivy(fixtureJson('trivy-licences.json')));
     expect(refused.code).toBe('REPORT_UNSUPPORTED');
     expect(refused.message).toContain('nothing about packages');
+  });
+
+  test('without results is taken of an image without packages, and refused of one whose operating system it names', () => {
+    const withOs = { Metadata: { OS: { Family: 'alpine', Name: '3.20.1' } } };
+    for (const Results of [[], null, undefined]) {
+      expect(onlyScan(read([], { Results })).findings).toEqual([]);
+      expect(refusal(() => read([], { ...withOs, Results })).code).toBe('REPORT_UNSUPPORTED');
+    }
+    expect(onlyScan(read([], withOs)).findings).toEqual([]);
   });
 
   test.each([
