@@ -1,4 +1,6 @@
+import { EventEmitter } from 'node:events';
 import path from 'node:path';
+import { objectCreated } from '../../functions/image-scan/take-upload.ts';
 import { startAwsEndpoint } from '../../local/aws/endpoint.ts';
 import type { PolicyDocument } from '../../local/aws/iam/policy-source.ts';
 
@@ -15,6 +17,8 @@ const names = {
 /** What the function finds around it: a process's environment, with credentials. */
 export type Cloud = {
   readonly environment: Readonly<Record<string, string>>;
+  /** What EventBridge is told of an object in the bucket, by the object's key. */
+  readonly objects: EventEmitter<Record<string, [event: unknown]>>;
   readonly close: () => Promise<void>;
 };
 
@@ -31,6 +35,7 @@ const open = {
 /** The laptop's DynamoDB, S3 and STS in this process, with an empty table and bucket under `directory`. */
 export async function startCloud(directory: string): Promise<Cloud> {
   const key = (attributeName: string, keyType: 'HASH' | 'RANGE') => ({ attributeName, keyType });
+  const objects: Cloud['objects'] = new EventEmitter();
   const endpoint = await startAwsEndpoint({
     dataDir: path.join(directory, 'cloud'),
     region,
@@ -46,7 +51,8 @@ export async function startCloud(directory: string): Promise<Cloud> {
         attributeDefinitions: ['pk', 'sk'].map((attributeName) => ({ attributeName, attributeType: 'S' })),
       },
     ],
-    buckets: [{ name: names.bucket }],
+    buckets: [{ name: names.bucket, announces: true }],
+    onObject: (event) => objects.emit(objectCreated.parse(event).detail.object.key, event),
     keys: [],
     secrets: [],
     log: {
@@ -69,6 +75,7 @@ export async function startCloud(directory: string): Promise<Cloud> {
       SCAN_RETENTION_DAYS: '400',
       POWERTOOLS_LOG_LEVEL: 'ERROR',
     },
+    objects,
     close: () => endpoint.close(),
   };
 }

@@ -7,13 +7,15 @@ export type Used = {
   readonly workSeconds: number;
   /** The same of the whole process, its start and its imports included, s. */
   readonly processSeconds: number;
+  /** From its start until the work was done, by the clock, s. */
+  readonly wallSeconds: number;
   /** The most resident memory that it ever had, bytes. */
   readonly peakBytes: number;
-  /** `parse`: absent. */
+  /** Of a request; absent otherwise. */
   readonly answer?: { readonly statusCode: number; readonly body: string };
 };
 
-type Handler = (event: unknown, context: object) => Promise<NonNullable<Used['answer']>>;
+type Handler = (event: unknown, context: object) => Promise<Used['answer']>;
 
 const [work, file = '', bundle = ''] = process.argv.slice(2);
 const seconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
@@ -30,6 +32,7 @@ const workSeconds = seconds(process.cpuUsage(before));
 const used: Used = {
   workSeconds,
   processSeconds: seconds(process.cpuUsage()),
+  wallSeconds: performance.now() / 1_000,
   peakBytes: process.resourceUsage().maxRSS * 1024,
   ...(answer ? { answer } : {}),
 };

@@ -8,8 +8,8 @@ import {
 import { ImagePattern, PatternFault } from './image-pattern.ts';
 import { type LabelSelector, readSelector } from './label-selector.ts';
 
-/** Of all patterns' steps: they bound what one image can cost (steps × some hundred characters). */
-const maxStepsOfAll = 10_000;
+/** Of all patterns together, in visited steps a character of a path; `maxPathCharacters` bounds those of a review. */
+export const maxPatternCost = 1_500;
 
 const namespaceGlob = z
   .string()
@@ -41,7 +41,7 @@ export const admissionPolicy = z
     if (new Set(names).size < names.length) {
       context.addIssue({ code: 'custom', path: ['policies'], message: 'have the same name twice' });
     }
-    if (stepsOf(policies) > maxStepsOfAll) {
+    if (costOf(policies) > maxPatternCost) {
       context.addIssue({ code: 'custom', message: 'has too many patterns, or too large ones' });
     }
   })
@@ -88,10 +88,17 @@ function precedence(a: ContainerAdmissionPolicy, b: ContainerAdmissionPolicy): n
   return a.name < b.name ? -1 : 1;
 }
 
-function stepsOf(policies: readonly ContainerAdmissionPolicy[]): number {
+function costOf(policies: readonly ContainerAdmissionPolicy[]): number {
   try {
-    const patterns = policies.flatMap(({ rules }) => rules.flatMap(patternsOf));
-    return patterns.reduce((sum, { size }) => sum + size, 0);
+    let cost = 0;
+    for (const rule of policies.flatMap(({ rules }) => rules)) {
+      for (const source of rule.imagePath?.values ?? []) {
+        cost += new ImagePattern(source).cost;
+        // What comes then makes it no better.
+        if (cost > maxPatternCost) return cost;
+      }
+    }
+    return cost;
   } catch (error) {
     // zod asks this although a pattern has been refused, with its place, before.
     if (error instanceof PatternFault) return 0;

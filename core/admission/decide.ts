@@ -79,7 +79,14 @@ export function decide({ request, verdicts, policy, settings, namespaceLabels, n
     return { allowed, wouldAllow: isExempt, images: [], warnings, ...(allowed ? {} : { message }) };
   }
   const namespace = labelsOf(workload.namespace, namespaceLabels);
-  const scope = { workload, policy, settings, verdicts, now, namespace };
+  const labels: Labels = { known: workload.labels, isComplete: true };
+  // Once for all images, as what is asked about ages.
+  const applied = policy.policies.flatMap((each) => {
+    const selected = applies(each, labels, namespace);
+    return selected === false ? [] : [{ ...each, isCertain: selected === true }];
+  });
+  const limits = new Map<ReadyRule, number>();
+  const scope = { workload, policy, settings, verdicts, now, applied, limits };
   const images = workload.images.map((image) => judge(image, scope));
   const wouldAllow = images.every((image) => image.allowed);
   const allowed = images.every((image) => image.allowed || image.mode === 'audit');
@@ -101,7 +108,10 @@ function labelsOf(namespace: string, given: Readonly<Record<string, string>> | u
 
 type Scope = Pick<Question, 'policy' | 'settings' | 'verdicts' | 'now'> & {
   readonly workload: Workload;
-  readonly namespace: Labels;
+  /** The policies that select the object, or may. */
+  readonly applied: readonly (ReadyPolicy & { readonly isCertain: boolean })[];
+  /** Of rules about the time of a scan, as they are met. */
+  readonly limits: Map<ReadyRule, number>;
 };
 
 function judge(image: NamedImage, scope: Scope): ImageJudgement {
@@ -144,22 +154,18 @@ type Facts = {
 
 /** The first rule that matches, of the policies in their order; several may be it where a selector is in doubt. */
 function ruled(facts: Facts): Pick<ImageJudgement, 'allowed' | 'decided'> {
-  const { workload, policy, namespace } = facts.scope;
-  const labels: Labels = { known: workload.labels, isComplete: true };
   const possible: Pick<ImageJudgement, 'allowed' | 'decided'>[] = [];
   let isUncertain = false;
-  for (const each of policy.policies) {
-    const selected = applies(each, labels, namespace);
-    if (selected === false) continue;
+  for (const each of facts.scope.applied) {
     const index = each.rules.findIndex((rule) => matches(rule, facts));
     const rule = each.rules[index]?.rule;
     if (!rule) continue;
-    isUncertain ||= selected === undefined;
+    isUncertain ||= !each.isCertain;
     possible.push({
       allowed: rule.action === 'Allow',
       decided: { by: 'rule', policy: each.name, rule: index + 1, isUncertain },
     });
-    if (selected === true) return harsher(possible);
+    if (each.isCertain) return harsher(possible);
   }
   possible.push({ allowed: allowedUnmatched(facts), decided: { by: 'unmatched', isUncertain } });
   return harsher(possible);
@@ -190,7 +196,8 @@ function allowedUnmatched({ verdict, unscanned, scope: { policy } }: Facts): boo
 
 const statuses = { pass: 'Pass', warn: 'Warn', fail: 'Fail' } as const satisfies Record<Verdict, ScanStatus>;
 
-function matches({ rule, paths }: ReadyRule, { path, found, verdict, unscanned, scope }: Facts): boolean {
+function matches(ready: ReadyRule, { path, found, verdict, unscanned, scope }: Facts): boolean {
+  const { rule, paths } = ready;
   const { imagePath: pathMatch, imageScanStatus: statusMatch, imageLastScan: scanMatch } = rule;
   if (pathMatch) {
     const isOne = paths.some((pattern) => pattern.matches(path));
@@ -204,7 +211,8 @@ function matches({ rule, paths }: ReadyRule, { path, found, verdict, unscanned, 
   }
   if (scanMatch) {
     const scannedAt = oldestScan(found);
-    const limit = limitOf(scanMatch, scope.now);
+    const limit = scope.limits.get(ready) ?? limitOf(scanMatch, scope.now);
+    scope.limits.set(ready, limit);
     // Never scanned is older than any limit where that keeps it out, and no age where it would let it in.
     if (scannedAt === undefined) return scanMatch.operator === 'lt' && rule.action === 'Reject';
     return scanMatch.operator === 'gt' ? scannedAt > limit : scannedAt < limit;

@@ -1,6 +1,6 @@
 /** What a pattern is made of. */
 export type Node =
-  | { readonly kind: 'char'; readonly test: (char: string) => boolean }
+  | { readonly kind: 'char'; readonly test: (char: string) => boolean; readonly literal?: string }
   | {
       readonly kind: 'hold';
       readonly test: (before: string | undefined, after: string | undefined) => boolean;
@@ -58,6 +58,8 @@ const controls: ReadonlyMap<string, string> = new Map([
   ['a', '\x07'],
 ]);
 
+const literally = (literal: string): Node => ({ kind: 'char', literal, test: (char) => char === literal });
+
 const isWord = (char: string | undefined): boolean => char !== undefined && /[0-9A-Za-z_]/.test(char);
 const begin: Node = { kind: 'hold', test: (before) => before === undefined };
 const end: Node = { kind: 'hold', test: (_before, after) => after === undefined };
@@ -70,12 +72,32 @@ const holds: ReadonlyMap<string, Node> = new Map([
   ['B', noBoundary],
 ]);
 
-/** Whether it begins with `^`: then a match begins at the first character or nowhere. */
-export const isAnchored = (node: Node): boolean => node.kind === 'sequence' && node.parts[0] === begin;
+/** A pattern as it is searched for. */
+export type ParsedPattern = {
+  /** It begins with `^`: a match begins at the first character or nowhere. */
+  readonly isAnchored: boolean;
+  /** The plain characters that come first (after `^`). */
+  readonly literal: string;
+  /** What comes after them. */
+  readonly rest: readonly Node[];
+};
 
 /** Reads a regular expression in RE2's syntax; throws PatternFault. */
-export function parsePattern(source: string): Node {
-  return new PatternParser(source).parse();
+export function parsePattern(source: string): ParsedPattern {
+  const node = new PatternParser(source).parse();
+  const parts = node.kind === 'sequence' ? [...node.parts] : [node];
+  // What may be nothing decides nothing at an end that is open: a match without it is one, too.
+  const isOptional = (part: Node | undefined) => part?.kind === 'repeat' && part.min === 0;
+  while (isOptional(parts.at(-1))) parts.pop();
+  while (isOptional(parts[0])) parts.shift();
+  const isAnchored = parts[0] === begin;
+  if (isAnchored) parts.shift();
+  let literal = '';
+  for (let part = parts[0]; part?.kind === 'char' && part.literal !== undefined; [part] = parts) {
+    literal += part.literal;
+    parts.shift();
+  }
+  return { isAnchored, literal, rest: parts };
 }
 
 class PatternParser {
@@ -164,11 +186,11 @@ class PatternParser {
         return held;
       }
       const escaped = this.#escaped();
-      return { kind: 'char', test: typeof escaped === 'string' ? (char) => char === escaped : escaped };
+      return typeof escaped === 'string' ? literally(escaped) : { kind: 'char', test: escaped };
     }
     const literal = this.#source.charAt(this.#at);
     this.#at += 1;
-    return { kind: 'char', test: (char) => char === literal };
+    return literally(literal);
   }
 
   #group(): Node {

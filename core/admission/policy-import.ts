@@ -1,4 +1,4 @@
-import { LineCounter, parseAllDocuments } from 'yaml';
+import { isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
 import * as z from 'zod';
 import { Problem } from '../problem/problem.ts';
 import { containerAdmissionSpec, type ContainerAdmissionPolicy } from './container-admission-policy.ts';
@@ -67,12 +67,19 @@ export function importPolicies(text: string): ContainerAdmissionPolicy[] {
 function documentsIn(text: string): unknown[] {
   const lineCounter = new LineCounter();
   // Pretty errors quote the text.
-  const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, stringKeys: true });
+  const documents = parseAllDocuments(text, {
+    lineCounter,
+    prettyErrors: false,
+    stringKeys: true,
+    // The parser compares each key with each other one: seconds for a map of some ten thousand.
+    uniqueKeys: false,
+  });
   return documents.flatMap((document) => {
     const [error] = document.errors;
-    if (error) {
-      const { line, col } = lineCounter.linePos(error.pos[0]);
-      throw new Problem('INVALID_REQUEST', `This is not YAML: ${error.code} in line ${line}, column ${col}.`);
+    const [code, at] = error ? [error.code, error.pos[0]] : ['DUPLICATE_KEY', repeatedKey(document)];
+    if (at !== undefined) {
+      const { line, col } = lineCounter.linePos(at);
+      throw new Problem('INVALID_REQUEST', `This is not YAML: ${code} in line ${line}, column ${col}.`);
     }
     let value: unknown;
     try {
@@ -84,4 +91,24 @@ function documentsIn(text: string): unknown[] {
     }
     return value === null || value === undefined ? [] : [value];
   });
+}
+
+/** Where a map has a key that it has before; keys are strings. */
+function repeatedKey(document: ReturnType<typeof parseAllDocuments>[number]): number | undefined {
+  let place: number | undefined;
+  visit(document, {
+    Map: (_at, { items }) => {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value)) {
+          place = key.range?.[0] ?? 0;
+          return visit.BREAK;
+        }
+        seen.add(key.value);
+      }
+      return undefined;
+    },
+  });
+  return place;
 }

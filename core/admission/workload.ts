@@ -42,6 +42,8 @@ const subresources: ReadonlySet<string> = new Set(['', 'ephemeralcontainers', 'r
 
 /** More than any pod has: the images of an object cost a read each. */
 export const maxImages = 200;
+/** And each character of their paths costs a step of each of the policy's patterns. */
+export const maxPathCharacters = 10_000;
 
 const container = z.object({ name: z.string().nullish(), image: z.string().nullish() });
 const containers = z.array(container).nullish();
@@ -79,6 +81,11 @@ export function workloadOf(request: AdmissionRequest): Workload | WorkloadFault 
   // Refused rather than an error, which a webhook may be set to let pass.
   if (images.length > maxImages) {
     return { fault: `The ${kind.kind} of the review names more than ${maxImages} different images.` };
+  }
+  if (images.reduce((sum, image) => sum + (imagePath(image)?.length ?? 0), 0) > maxPathCharacters) {
+    return {
+      fault: `The images of the ${kind.kind} of the review have more than ${maxPathCharacters} characters together.`,
+    };
   }
   return {
     kind: kind.kind,

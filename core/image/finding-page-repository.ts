@@ -5,12 +5,21 @@ import { Problem } from '../problem/problem.ts';
 import type { TenantAccess } from '../tenant/tenant-access.ts';
 import { tenantPartition } from '../tenant/tenant-partition.ts';
 import type { Finding } from './image-schema.ts';
+import { ordinalOf, type ScanOutcome } from './scanned-image.ts';
 
-/** One scan of one image: its pages are its own, whatever other scans there are. */
+/** One scan of one image, as one result: its pages are its own, whatever other scans there are, or have been. */
 export type ScanOfImage = {
   readonly digest: string;
   readonly scannerName: string;
   readonly scanId: string;
+  /** `ordinalOf` the result: the same scan may come again after another has taken its place. */
+  readonly ordinal: number;
+};
+
+/** The pages of an image's result. */
+export const pagesOf = (digest: string, result: ScanOutcome): ScanOfImage & { readonly pages: number } => {
+  const { scannerName, scanId, pages } = result;
+  return { digest, scannerName, scanId, ordinal: ordinalOf(result), pages };
 };
 
 /** How many findings a page has, but where they are too long for one item. */
@@ -100,9 +109,9 @@ export class FindingPageRepository {
   }
 }
 
-const keyOf = (tenantId: string, { digest, scannerName, scanId }: ScanOfImage, page: number) => ({
+const keyOf = (tenantId: string, { digest, scannerName, scanId, ordinal }: ScanOfImage, page: number) => ({
   pk: tenantPartition(tenantId, 'IMAGE_FINDINGS'),
-  sk: `${digest}#${scannerName}#${scanId}#${String(page).padStart(4, '0')}`,
+  sk: `${digest}#${scannerName}#${scanId}#${ordinal}#${String(page).padStart(4, '0')}`,
 });
 
 function chunksOf(findings: readonly Finding[]): (readonly Finding[])[] {

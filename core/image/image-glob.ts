@@ -11,6 +11,12 @@ export const imageGlobText = z
     error: 'must be <registry>/<repository>; * stands for anything but /, ** for anything',
   });
 
+const slash = 0x2f;
+
+/** Characters that are held against each of a path: what comes before the first star is compared at once. */
+export const globCost = (source: string): number => source.length - literalOf(source).length;
+const literalOf = (source: string): string => /^[^*]*/.exec(source)?.[0] ?? '';
+
 /**
  * A glob over image paths that matches the whole path: `*` stands for anything but a slash, `**` for anything. In time
  * linear in the path, whatever it says: tenants write them. All places of the glob that what has been read may have come
@@ -20,8 +26,8 @@ export class ImageGlob {
   readonly source: string;
   /** What comes before the first star: most paths are told apart by it. */
   readonly #literal: string;
-  /** Of what comes then, the places that a character is waited for in, by character. */
-  readonly #chars = new Map<string, Uint32Array>();
+  /** Of what comes then, the places that a character is waited for in, by its code: globs are ASCII. */
+  readonly #chars: (Uint32Array | undefined)[];
   /** The places of stars that take a character, by whether it is a slash, and those of all stars. */
   readonly #deep: Uint32Array;
   readonly #stars: Uint32Array;
@@ -31,19 +37,18 @@ export class ImageGlob {
 
   constructor(source: string) {
     this.source = source;
-    this.#literal = /^[^*]*/.exec(source)?.[0] ?? '';
+    this.#literal = literalOf(source);
     const steps = source.slice(this.#literal.length).match(/\*+|[^*]/g) ?? [];
     this.#end = steps.length;
     const places = () => new Uint32Array((steps.length >>> 5) + 1);
     [this.#deep, this.#stars, this.#none] = [places(), places(), places()];
+    this.#chars = Array.from({ length: 128 }, () => undefined);
     for (const [index, step] of steps.entries()) {
       if (step.startsWith('*')) {
         mark(this.#stars, index);
         if (step.length > 1) mark(this.#deep, index);
       } else {
-        const waiting = this.#chars.get(step) ?? places();
-        this.#chars.set(step, waiting);
-        mark(waiting, index);
+        mark((this.#chars[step.charCodeAt(0)] ??= places()), index);
       }
     }
   }
@@ -53,34 +58,27 @@ export class ImageGlob {
     if (this.#end === 0) return path === this.#literal;
     const open = new Uint32Array(this.#none.length);
     mark(open, 0);
-    this.#pass(open);
+    // The glob goes on with a star, which may stand for nothing.
+    mark(open, 1);
     for (let at = this.#literal.length; at < path.length; at += 1) {
-      const char = path.charAt(at);
-      const waiting = this.#chars.get(char) ?? this.#none;
-      const staying = char === '/' ? this.#deep : this.#stars;
-      let [carry, any] = [0, 0];
+      const code = path.charCodeAt(at);
+      const waiting = this.#chars[code] ?? this.#none;
+      const staying = code === slash ? this.#deep : this.#stars;
+      let [moved, passed, any] = [0, 0, 0];
       for (let word = 0; word < open.length; word += 1) {
         const here = open[word] ?? 0;
         const moving = here & (waiting[word] ?? 0);
-        const next = (here & (staying[word] ?? 0)) | (moving << 1) | carry;
-        carry = moving >>> 31;
-        open[word] = next;
+        const next = (here & (staying[word] ?? 0)) | (moving << 1) | moved;
+        // And whatever has come to a star is behind it, too; there are never two of them next to each other.
+        const passing = next & (this.#stars[word] ?? 0);
+        open[word] = next | (passing << 1) | passed;
+        moved = moving >>> 31;
+        passed = passing >>> 31;
         any |= next;
       }
       if (any === 0) return false;
-      this.#pass(open);
     }
     return (((open[this.#end >>> 5] ?? 0) >>> (this.#end & 31)) & 1) === 1;
-  }
-
-  /** Lets stars stand for nothing; there are never two of them next to each other. */
-  #pass(open: Uint32Array): void {
-    let carry = 0;
-    for (let word = 0; word < open.length; word += 1) {
-      const passing = (open[word] ?? 0) & (this.#stars[word] ?? 0);
-      open[word] = (open[word] ?? 0) | (passing << 1) | carry;
-      carry = passing >>> 31;
-    }
   }
 }
 

@@ -4,7 +4,9 @@ import { aliasesIn, platformOf } from './image-name.ts';
 import {
   type ImageName,
   lazyEvidence,
+  ordinalOf,
   outcomeOf,
+  resultOf,
   type ScannedImage,
   type ScanOutcome,
   type StoredOutcome,
@@ -59,7 +61,7 @@ export function merge(before: ScannedImage | undefined, digest: string, upload: 
   const { at, expiresAt, clusterId } = upload;
   const result = trimmed(upload.result);
   const oldest = at - (expiresAt - at);
-  const stored = before?.results.find(({ scannerName }) => scannerName === result.scannerName);
+  const stored = resultOf(before, result.scannerName);
   const isSame = stored?.scanId === result.scanId;
   const isLatest = stored === undefined || isSame || stored.scannedAt <= result.scannedAt;
 
@@ -110,7 +112,7 @@ const later = (before: number | undefined, after: number): number =>
 const wholeSeconds = (ms: number): number => Math.ceil(ms / 1000) * 1000;
 
 const replacedBy = (stored: ScanOutcome | undefined): Pick<StoredOutcome, 'replaced'> =>
-  stored ? { replaced: { scanId: stored.scanId, pages: stored.pages } } : {};
+  stored ? { replaced: { scanId: stored.scanId, ordinal: ordinalOf(stored), pages: stored.pages } } : {};
 
 /** Whoever writes a reference as long as this did not get it from a registry. */
 const trimmed = (result: StoredOutcome): StoredOutcome => ({

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { imageGlobText } from './image-glob.ts';
+import { globCost, imageGlobText } from './image-glob.ts';
 import { severityWord, type SeverityWord, severities, verdict } from './image-schema.ts';
 
 const threshold = z.union([z.number().min(0).max(10), severityWord, z.literal('never')], {
@@ -46,6 +46,9 @@ const members = {
   }),
 };
 
+/** Of all patterns of repositories: an admission review holds the path of each image against all of them. */
+const maxGlobCost = 20_000;
+
 const override = z.strictObject({
   repositories: z
     .array(imageGlobText)
@@ -86,6 +89,10 @@ export const imagePolicy = z
   })
   .superRefine((policy, context) => {
     if (!rises(policy)) context.addIssue({ code: 'custom', path: ['warnAt'], message: inverted });
+    const globs = policy.overrides.flatMap(({ repositories }) => repositories);
+    if (globs.reduce((sum, glob) => sum + globCost(glob), 0) > maxGlobCost) {
+      context.addIssue({ code: 'custom', path: ['overrides'], message: 'have too long patterns together' });
+    }
     for (const [index, each] of policy.overrides.entries()) {
       if (each.warnAt === undefined && each.failAt === undefined) continue;
       if (rises({ warnAt: each.warnAt ?? policy.warnAt, failAt: each.failAt ?? policy.failAt })) continue;

@@ -11,7 +11,7 @@ import { ImageHistoryRepository } from './image-history-repository.ts';
 import { imageOf, itemOf } from './image-item.ts';
 import { isSameImage, maxScanners, merge, type NewResult } from './image-merge.ts';
 import { ImageNameRepository } from './image-name-repository.ts';
-import type { ImageName, ScannedImage, VerdictChange } from './scanned-image.ts';
+import { type ImageName, resultOf, type ScannedImage, type VerdictChange } from './scanned-image.ts';
 
 /** What keeping a result has come to. */
 export type Kept = {
@@ -21,7 +21,7 @@ export type Kept = {
   readonly image: ScannedImage;
   /** As it was. */
   readonly before?: ScannedImage;
-  /** Pages that no result points at: of the scan that was replaced, or of the given one if it was not kept. */
+  /** Pages that no result points at any more, nor ever will: of the result in whose place the kept one came. */
   readonly replaced?: ScanOfImage & { readonly pages: number };
   /** What the image's history has to have. */
   readonly history: readonly VerdictChange[];
@@ -37,6 +37,11 @@ type Keeping = {
    * quicker, and must not have effects of its own.
    */
   readonly recorded: (before: ScannedImage | undefined, after: ScannedImage) => Recorded | undefined;
+  /**
+   * How many pages of findings are there for the result if it comes to this image; asked before each write. Without it
+   * the result's own number stands.
+   */
+  readonly pages?: (before: ScannedImage | undefined) => Promise<number>;
 };
 
 /** As many uploads about one image may go on at once; beyond, some are sent back. */
@@ -74,16 +79,12 @@ export class ImageRepository {
    * Stores an upload's result unless a newer one of the same scanner's is there; names and clusters in any case.
    * LIMIT_REACHED for the seventh scanner, CONFLICT if others are quicker twenty times.
    */
-  async keep(
-    tenantId: string,
-    digest: string,
-    upload: NewResult,
-    keeping: Keeping,
-  ): Promise<Kept> {
+  async keep(tenantId: string, digest: string, upload: NewResult, keeping: Keeping): Promise<Kept> {
     const { recorded } = keeping;
     let before = 'found' in keeping ? keeping.found : await this.find(tenantId, digest);
     for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
-      const merged = merge(before, digest, upload);
+      const pages = (await keeping.pages?.(before)) ?? upload.result.pages;
+      const merged = merge(before, digest, { ...upload, result: { ...upload.result, pages } });
       if (merged === 'TOO_MANY') {
         throw new Problem(
           'LIMIT_REACHED',
@@ -190,18 +191,16 @@ function keptOf({
   before,
   image,
   isLatest,
-  upload: { result },
+  upload: {
+    result: { scannerName },
+  },
 }: Writing & { readonly isLatest: boolean }): Kept {
-  const { scannerName } = result;
-  const own = image.results.find((each) => each.scannerName === scannerName);
-  const orphan = isLatest ? own?.replaced : { scanId: result.scanId, pages: result.pages };
+  const replaced = isLatest ? resultOf(image, scannerName)?.replaced : undefined;
   return {
     kept: isLatest,
     image,
     ...(before ? { before } : {}),
-    ...(orphan && orphan.scanId !== own?.scanId
-      ? { replaced: { digest: image.digest, scannerName, ...orphan } }
-      : {}),
+    ...(replaced ? { replaced: { digest: image.digest, scannerName, ...replaced } } : {}),
     history: image.recorded?.changes ?? [],
   };
 }

@@ -26,8 +26,11 @@ export type StoredOutcome = {
   readonly pages: number;
   /** When it was reported last, within an hour: the repository notes it. Results that nobody reports any more go. */
   readonly reportedAt?: number;
-  /** The scan in whose place it came: its pages are deleted, again if need be, with every upload of this one. */
-  readonly replaced?: { readonly scanId: string; readonly pages: number };
+  /**
+   * The scan in whose place it came, and which of its scanner's results about the image that was, from 1: its pages are
+   * deleted, again if need be, with every upload of this one.
+   */
+  readonly replaced?: { readonly scanId: string; readonly ordinal: number; readonly pages: number };
 };
 
 /** The same with its evidence at hand; it is decoded once, when it is first asked for. */
@@ -83,6 +86,14 @@ export type ScannedImage = {
   /** From then on it is not known any more. */
   readonly expiresAt: number;
 };
+
+/** The latest result of a scanner. */
+export const resultOf = (image: ScannedImage | undefined, scannerName: string): ScanOutcome | undefined =>
+  image?.results.find((each) => each.scannerName === scannerName);
+
+/** Which of its scanner's results about the image it is, from 1; what replaced none is the first. 0: there is none. */
+export const ordinalOf = (result: Pick<ScanOutcome, 'replaced'> | undefined): number =>
+  result === undefined ? 0 : (result.replaced?.ordinal ?? 0) + 1;
 
 /** What judging needs of an image. */
 export type JudgedImage = Pick<ScannedImage, 'digest'> & {

@@ -1,4 +1,5 @@
-import { pathOf, readReference } from '../../core/admission/image-reference.ts';
+import { pathOf } from '../../core/admission/image-reference.ts';
+import { referenceIn } from '../../core/image/image-name.ts';
 import type { Suppression, Verdict } from '../../core/image/image-schema.ts';
 import type { FoundFinding } from '../../core/image/image-search-schema.ts';
 
@@ -110,8 +111,8 @@ const packageComponent = (ref: string, { package: name, version, purl }: FoundFi
 
 /** `pkg:oci/…`, where the image has a repository (package URL's type definitions, oci). */
 function imagePurl(image: string | undefined, digest: string): string | undefined {
-  const reference = image === undefined ? undefined : readReference(image);
-  if (reference === undefined || 'fault' in reference) return undefined;
+  const reference = image === undefined ? undefined : referenceIn(image);
+  if (reference === undefined) return undefined;
   const path = pathOf(reference);
   const name = path.slice(path.lastIndexOf('/') + 1);
   return `pkg:oci/${name}@${encodeURIComponent(digest)}?repository_url=${encodeURIComponent(path)}`;

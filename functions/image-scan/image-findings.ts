@@ -1,7 +1,7 @@
 import { decodeCursor, encodeCursor } from '../../core/api/cursor.ts';
 import type { Page } from '../../core/api/page.ts';
 import { isFixable } from '../../core/image/evidence.ts';
-import { pageFindings } from '../../core/image/finding-page-repository.ts';
+import { pageFindings, pagesOf } from '../../core/image/finding-page-repository.ts';
 import type { FindingsQuery, ImageFinding } from '../../core/image/image-finding-schema.ts';
 import type { Finding } from '../../core/image/image-schema.ts';
 import { findingJudge } from '../../core/image/judge.ts';
@@ -49,7 +49,7 @@ export async function imageFindings(
     if (!result) break;
     const stored = await reached(
       'The table of findings',
-      pages.page(tenantId, { digest, scannerName: result.scannerName, scanId: result.scanId }, position.page),
+      pages.page(tenantId, pagesOf(digest, result), position.page),
     );
     const findings = stored ?? kept(result, position.page);
     const judge = findingJudge(image, result, ready, at);
@@ -84,7 +84,7 @@ const kept = (result: ScanOutcome, page: number): Finding[] =>
     .findings.slice(page * pageFindings, (page + 1) * pageFindings)
     .map((each) => ({ ...each, cvss: [] }));
 
-const pagesOf = (result: ScanOutcome | undefined): number =>
+const pageCount = (result: ScanOutcome | undefined): number =>
   result === undefined ? 0 : result.pages || Math.ceil(result.evidence().findings.length / pageFindings);
 
 const written = (results: ScannedImage['results'], { result, page, index }: Position): string => {
@@ -112,7 +112,7 @@ function begin(results: ScannedImage['results'], cursor: string | undefined): Po
 
 /** Of the results from this one on, the first that has findings. */
 function first(results: ScannedImage['results'], from: number): Position | undefined {
-  const result = results.findIndex((each, at) => at >= from && pagesOf(each) > 0);
+  const result = results.findIndex((each, at) => at >= from && pageCount(each) > 0);
   return result === -1 ? undefined : { result, page: 0, index: 0 };
 }
 

@@ -1,6 +1,13 @@
 import { encodeEvidence, worstFirst } from '../../core/image/evidence.ts';
 import type { ImageRules } from '../../core/image/image-rules.ts';
-import { outcomeOf, type ScannedImage, type ScanOutcome } from '../../core/image/scanned-image.ts';
+import { ScanPages } from '../../core/image/scan-pages.ts';
+import {
+  type JudgedOutcome,
+  lazyEvidence,
+  resultOf,
+  type ScannedImage,
+  type ScanOutcome,
+} from '../../core/image/scanned-image.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import { reached } from '../../core/problem/reached.ts';
 import type { Dependencies } from './deps.ts';
@@ -24,7 +31,7 @@ type Arrived = {
 
 export type Kept = {
   /** What the report says of the image: it alone is judged in the answer. */
-  readonly result: ScanOutcome;
+  readonly result: JudgedOutcome & Pick<ScanOutcome, 'scanId' | 'counts'>;
   /** False: a newer result of the same scanner's is there. */
   readonly isLatest: boolean;
 };
@@ -42,18 +49,25 @@ export async function keepScan(stores: Stores, tenantId: string, arrived: Arrive
   const { images, names, cards, pages, history, changes, retentionMs } = stores;
   const { outcome, reportKey, clusterId, rules, now } = arrived;
   const { digest, findings, evidence, ...facts } = outcome;
-  const { scannerName, scanId } = facts;
-  const scan = { digest, scannerName, scanId };
+  const { scannerName, scanId, scannedAt } = facts;
   const expiresAt = now + retentionMs;
+  const own = new ScanPages(pages, tenantId, {
+    digest,
+    scannerName,
+    scanId,
+    scannedAt,
+    findings: worstFirst(findings),
+    expiresAt,
+  });
+  const written = (before: ScannedImage | undefined) => reached(findingsPart, own.before(before));
 
   const found = await reached(imagesPart, images.find(tenantId, digest));
-  const stored = latestOf(found, scannerName);
-  const pageCount = await (stored?.scanId === scanId
-    ? stored.pages
-    : stored && stored.scannedAt > facts.scannedAt
-      ? 0
-      : reached(findingsPart, pages.write(tenantId, scan, worstFirst(findings), expiresAt)));
-  const result = { ...facts, evidence: encodeEvidence(evidence), reportKey, pages: pageCount };
+  const result = {
+    ...facts,
+    evidence: encodeEvidence(evidence),
+    reportKey,
+    pages: await written(found),
+  };
   await reached(imagesPart, changes.note(tenantId, digest, now));
   const keeping = images.keep(
     tenantId,
@@ -61,13 +75,14 @@ export async function keepScan(stores: Stores, tenantId: string, arrived: Arrive
     { result, clusterId, at: now, expiresAt },
     {
       found,
+      pages: written,
       recorded: (before, after) => recordedAfter({ before, after, rules, scan: result, now }),
     },
   );
   const kept = await reached(imagesPart, keeping).catch(async (error: unknown) => {
     // There is no room for it: nothing will ever point at these.
     if (error instanceof Problem && error.code === 'LIMIT_REACHED') {
-      await reached(findingsPart, pages.delete(tenantId, { ...scan, pages: pageCount }));
+      await reached(findingsPart, own.deleteOthers(undefined));
     }
     throw error;
   });
@@ -77,10 +92,9 @@ export async function keepScan(stores: Stores, tenantId: string, arrived: Arrive
   );
   await reached('The history of images', history.keep(tenantId, digest, kept.history, retentionMs));
 
+  await reached(findingsPart, own.deleteOthers(kept.image));
   if (kept.replaced) await reached(findingsPart, pages.delete(tenantId, kept.replaced));
-  const latest = latestOf(kept.image, scannerName);
-  return { result: latest?.scanId === scanId ? latest : outcomeOf(result), isLatest: kept.kept };
+  const latest = resultOf(kept.image, scannerName);
+  const said = latest?.scanId === scanId ? latest : { ...result, evidence: lazyEvidence(result.evidence) };
+  return { result: said, isLatest: kept.kept };
 }
-
-const latestOf = (image: ScannedImage | undefined, scannerName: string): ScanOutcome | undefined =>
-  image?.results.find((each) => each.scannerName === scannerName);

@@ -1,7 +1,7 @@
 import type { Evidence, RestGroup } from '../../core/image/evidence.ts';
 import { isFixable } from '../../core/image/evidence.ts';
 import type { FindingPageRepository } from '../../core/image/finding-page-repository.ts';
-import { pageFindings } from '../../core/image/finding-page-repository.ts';
+import { pageFindings, pagesOf } from '../../core/image/finding-page-repository.ts';
 import type { Finding, JudgedFinding } from '../../core/image/image-schema.ts';
 import type { FoundFinding, ImagesFilter } from '../../core/image/image-search-schema.ts';
 import { type FindingJudgement, findingJudge } from '../../core/image/judge.ts';
@@ -75,10 +75,9 @@ export async function portion(
   tenantId: string,
   { digest, result, at }: { readonly digest: string; readonly result: ScanOutcome; readonly at: number },
 ): Promise<readonly (JudgedFinding | Finding)[]> {
-  const { scannerName, scanId } = result;
   const evidence = result.evidence();
   const stored = isPartial(evidence)
-    ? await reached('The table of findings', pages.page(tenantId, { digest, scannerName, scanId }, at))
+    ? await reached('The table of findings', pages.page(tenantId, pagesOf(digest, result), at))
     : undefined;
   return stored ?? evidence.findings.slice(at * pageFindings, (at + 1) * pageFindings);
 }

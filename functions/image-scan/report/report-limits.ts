@@ -22,6 +22,6 @@ export const inlineLimits: ReportLimits = {
 export const storedLimits: ReportLimits = {
   bytes: 64 * 1024 * 1024,
   containers: 1_000_000,
-  members: 3_000_000,
+  members: 2_000_000,
   findings: 100_000,
 };

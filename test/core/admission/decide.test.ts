@@ -1,10 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { admissionPolicy, readyPolicy } from '../../../core/admission/admission-policy.ts';
+import { admissionPolicy, maxPatternCost, readyPolicy } from '../../../core/admission/admission-policy.ts';
 import { answerReview, readReview } from '../../../core/admission/admission-review.ts';
 import { type AdmissionSettings, decide, type Decision } from '../../../core/admission/decide.ts';
+import { ImagePattern } from '../../../core/admission/image-pattern.ts';
 import { aliasOf, readReference } from '../../../core/admission/image-reference.ts';
 import type { KnownImage } from '../../../core/admission/known-image.ts';
+import { maxImages, maxPathCharacters } from '../../../core/admission/workload.ts';
 import type { Verdict } from '../../../core/image/image-schema.ts';
 import { reviewOf } from './review.ts';
 
@@ -48,7 +50,11 @@ type Asked = {
 const settingsOf = (given: Asked['settings'] = {}): AdmissionSettings =>
   typeof given === 'function' ? given : () => ({ mode: 'enforce', unscanned: 'fail', ...given });
 
-function decided({
+function decided(asked: Asked): Decision {
+  return decide(questionOf(asked));
+}
+
+function questionOf({
   images,
   known = {},
   policy = {},
@@ -57,7 +63,7 @@ function decided({
   namespace,
   before,
   settings,
-}: Asked): Decision {
+}: Asked): Parameters<typeof decide>[0] {
   const podOf = (names: readonly string[]) => ({
     metadata: { name: 'web', labels },
     spec: { containers: names.map((image, index) => ({ name: `c${index}`, image })) },
@@ -72,7 +78,7 @@ function decided({
     }),
   );
   if ('problem' in read) throw read.problem;
-  return decide({
+  return {
     request: read.request,
     verdicts: new Map(
       Object.entries(known).map(([name, value]) => [alias(name), 'digest' in value ? [value] : value]),
@@ -81,7 +87,7 @@ function decided({
     settings: settingsOf(settings),
     now,
     ...(namespaceLabels ? { namespaceLabels } : {}),
-  });
+  };
 }
 
 const cr = (rules: readonly unknown[], more: Record<string, unknown> = {}) => ({
@@ -389,6 +395,18 @@ describe('Selectors', () => {
     },
   );
 
+  test.each(['kubernetes.io/metadata.name', 'projectcalico.org/name'])(
+    'and a label %s that somebody has put on a namespace names no other',
+    (label) => {
+      const policy = {
+        policies: [cr([{ action: 'Allow' }], { namespaceSelector: `${label} == 'trusted'` })],
+      };
+      const namespaceLabels = { [label]: 'trusted' };
+
+      expect(decided({ images: ['other'], policy, namespaceLabels }).allowed).toBe(false);
+    },
+  );
+
   test('where labels of the namespace are not known the harsher answer counts, and is explained', () => {
     const { allowed, message, images } = decided({
       images: ['app'],
@@ -587,7 +605,7 @@ describe('What cannot be read as a pod', () => {
 describe('Hostile texts', () => {
   test('however long the names are, the message is printable, names an image, and ends in advice', () => {
     const { message = '' } = decided({
-      images: Array.from({ length: 200 }, (_, index) => `r.io/${'x'.repeat(240)}${index}`),
+      images: Array.from({ length: 40 }, (_, index) => `r.io/${'x'.repeat(240)}${index}`),
       labels: { x: '\u001b[31m' },
     });
 
@@ -689,6 +707,55 @@ describe('For any images and policy', () => {
   });
 });
 
+describe('The work of a review is bounded', () => {
+  /** As long as a review's may be together, none of which ends the search of a pattern early. */
+  const longest = Array.from({ length: maxImages }, (_, index) =>
+    `r.io/${'a'.repeat(42)}${String(index).padStart(3, 'b')}`.padEnd(maxPathCharacters / maxImages, 'a'),
+  );
+
+  test.each([
+    ['x{0,250}$', 'what may begin anywhere'],
+    ['^r.io/(?:a?){120}b$', 'counted repetitions'],
+    ['(?:[a-z]|a){20}!', 'alternatives'],
+    ['^.*(?:a|b)+!', 'loops'],
+  ])('whatever the patterns of the policy are: %s', (pattern) => {
+    const policyOf = (count: number) => {
+      const values = Array.from({ length: count }, () => pattern);
+      const rules = Array.from({ length: Math.ceil(count / 50) }, (_, index) => ({
+        action: 'Reject',
+        imagePath: { operator: 'IsOneOf', values: values.slice(50 * index, 50 * (index + 1)) },
+      }));
+      return { policies: [cr(rules)] };
+    };
+    const most = Math.floor(maxPatternCost / new ImagePattern(pattern).cost);
+    expect(admissionPolicy.safeParse(policyOf(most + 1)).error?.issues).toMatchObject([
+      { message: 'has too many patterns, or too large ones' },
+    ]);
+    const question = questionOf({ images: longest, policy: policyOf(most) });
+
+    expect(decide(question).images).toHaveLength(maxImages);
+
+    const visited = question.policy.policies
+      .flatMap(({ rules }) => rules.flatMap(({ paths }) => paths))
+      .reduce((sum, each) => sum + each.visited, 0);
+    expect(visited).toBeGreaterThan(0);
+    expect(visited).toBeLessThanOrEqual(maxPatternCost * (maxPathCharacters + maxImages));
+  });
+
+  test('selectors are asked once, however many images the object has', () => {
+    const question = questionOf({
+      images: ['a', 'b', 'c'],
+      policy: { policies: [cr([{ action: 'Allow' }])] },
+    });
+    let asked = 0;
+    const selector = () => (asked += 1) > 0;
+    const policies = question.policy.policies.map((each) => ({ ...each, selector }));
+
+    expect(decide({ ...question, policy: { ...question.policy, policies } }).allowed).toBe(true);
+    expect(asked).toBe(1);
+  });
+});
+
 describe('The admission policy', () => {
   test('has defaults that let no image through unseen', () => {
     expect(admissionPolicy.parse({})).toEqual({
@@ -714,6 +781,18 @@ describe('The admission policy', () => {
       'policies/0/rules/0/imagePath/values/0',
       'policies/0/selector',
     ]);
+  });
+
+  test('refuses tens of thousands of large patterns before it makes anything of them', () => {
+    const imagePath = { operator: 'IsOneOf', values: Array(50).fill('.{900}') };
+    const rules = Array(50).fill({ action: 'Reject', imagePath });
+    const policies = Array.from({ length: 10 }, (_, index) => cr(rules, { name: `p${index}` }));
+    const started = process.cpuUsage();
+
+    expect(admissionPolicy.safeParse({ policies }).error?.issues).toMatchObject([
+      { message: 'has too many patterns, or too large ones' },
+    ]);
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(2);
   });
 
   test('refuses two policies of one name, and patterns that cost too much together', () => {

@@ -105,17 +105,36 @@ describe('Against the engine of JavaScript', () => {
     ),
   }));
 
-  test('both find a match, or both find none', () => {
+  test('both find a match, or both find none, and no more steps are visited than the pattern costs', () => {
     fc.assert(
       fc.property(
         pattern,
         fc.string({ unit: fc.constantFrom('a', 'b', 'c', '.', '/', '1', '-'), maxLength: 8 }),
         (source, text) => {
-          expect(matches(source, text)).toBe(new RegExp(source).test(text));
+          const read = new ImagePattern(source);
+
+          expect(read.matches(text)).toBe(new RegExp(source).test(text));
+          expect(read.visited).toBeLessThanOrEqual(read.cost * (text.length + 1));
         },
       ),
       { seed: 6, numRuns: 3_000 },
     );
+  });
+});
+
+describe('What a pattern costs', () => {
+  test.each([
+    ['^registry\\.example/shop/', 1],
+    ['^registry\\.example/shop/.*', 1],
+    ['.*nginx.*', 1],
+    ['nginx', 1],
+    ['^registry\\.example/shop/web$', 2],
+    ['^registry.example/shop/', 3],
+    ['^[a-z]{300}$', 602],
+    ['[a-z]{300}', 301],
+    ['^gcr\\.io/[^/]+/x', 7],
+  ])('%s: %i', (pattern, cost) => {
+    expect(new ImagePattern(pattern).cost).toBe(cost);
   });
 });
 

@@ -153,6 +153,7 @@ describe('A policy that cannot be taken is refused whole, with the place', () =>
     ['# only a comment', 'no ContainerAdmissionPolicy'],
     ['a: [1', 'This is not YAML'],
     ['a: 1\na: 2', 'DUPLICATE_KEY in line 2'],
+    ['a: 1\nb: [{ c: 1, "c": 2 }]', 'DUPLICATE_KEY in line 2, column 13'],
     ['[a]: 1', 'This is not YAML'],
     ['a: &x [1]\nb: *x', 'aliases'],
   ])('%j with INVALID_REQUEST: %s', (text, message) => {
@@ -176,6 +177,13 @@ describe('A policy that cannot be taken is refused whole, with the place', () =>
 
   test('too much of it with PAYLOAD_TOO_LARGE', () => {
     expect(problemOf('#'.repeat(300_000)).code).toBe('PAYLOAD_TOO_LARGE');
+  });
+
+  test('tens of thousands of members in time that does not grow with their square', () => {
+    const keys = Array.from({ length: 30_000 }, (_, index) => `k${index}`).join(',');
+    const started = process.cpuUsage();
+    expect(problemOf(`{${keys}}`).errors).toMatchObject([{ path: '/0/apiVersion' }, {}, {}, {}]);
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(2.5);
   });
 
   test('at most 20 faults are named', () => {

@@ -169,6 +169,22 @@ describe('An object of a kind with pods that cannot be read is a fault, not an o
   });
 });
 
+test('Names that are longer together than those of any pod are a fault, which is refused', () => {
+  const object = (count: number, length: number) => ({
+    spec: {
+      containers: Array.from({ length: count }, (_, index) => ({
+        name: `c${index}`,
+        image: `r.io/${String(index).padStart(length - 5, '0')}:v1`,
+      })),
+    },
+  });
+
+  expect(workload({ kind: 'Pod', object: object(100, 100) }).images).toHaveLength(100);
+  expect(asked({ kind: 'Pod', object: object(99, 102) })).toEqual({
+    fault: 'The images of the Pod of the review have more than 10000 characters together.',
+  });
+});
+
 test('More images than any pod has are a fault, which is refused: not one of them is looked up', () => {
   const containers = (count: number) =>
     Array.from({ length: count }, (_, index) => ({ name: `c${index}`, image: `app:${index}` }));

@@ -7,7 +7,7 @@ import { tenantPartition } from '../../../core/tenant/tenant-partition.ts';
 import { type Engine, startEngine } from '../../engine.ts';
 import { digestOf, findingsOf, imageStores, kept, start } from './scanned-images.ts';
 
-const scan = { digest: digestOf('paged'), scannerName: 'trivy', scanId: 's-1' };
+const scan = { digest: digestOf('paged'), scannerName: 'trivy', scanId: 's-1', ordinal: 1 };
 let engine: Engine;
 let pages: ReturnType<typeof imageStores>['pages'];
 beforeAll(async () => {
@@ -78,6 +78,6 @@ describe('findings', () => {
         ExpressionAttributeValues: { ':pk': tenantPartition(tenantId, 'IMAGE_FINDINGS') },
       }),
     );
-    expect(Items.map(({ sk }) => String(sk).slice(scan.digest.length))).toEqual(['#trivy#s-2#0000']);
+    expect(Items.map(({ sk }) => String(sk).slice(scan.digest.length))).toEqual(['#trivy#s-2#1#0000']);
   });
 });

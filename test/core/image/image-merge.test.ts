@@ -53,7 +53,14 @@ describe('an image with one more upload', () => {
     expect(merged(before, { scannedAt: start - 1 }).isLatest).toBe(false);
     expect(merged(before, { scannedAt: start, scanId: 's-other' })).toMatchObject({
       isLatest: true,
-      image: { results: [{ scanId: 's-other', replaced: { scanId: before.results[0]?.scanId, pages: 1 } }] },
+      image: {
+        results: [
+          {
+            scanId: 's-other',
+            replaced: { scanId: before.results[0]?.scanId, ordinal: 1, pages: 1 },
+          },
+        ],
+      },
     });
   });
 
@@ -194,7 +201,10 @@ describe('an image with one more upload', () => {
         }));
         const comparable = (image: ScannedImage) => {
           const { results, ...rest } = shown(image);
-          return { ...rest, results: results.map(({ replaced: _replaced, ...result }) => result) };
+          return {
+            ...rest,
+            results: results.map(({ replaced: _replaced, ...result }) => result),
+          };
         };
         expect(comparable(imageAfter(...again))).toEqual(comparable(imageAfter(...given)));
       }),

@@ -90,4 +90,24 @@ describe('an image policy', () => {
   ])('refuses %s', (_, policy) => {
     expect(faults(policy)).toHaveLength(1);
   });
+
+  test('refuses patterns that are too long together, from their first star on: reviews ask them all', () => {
+    const overrides = (glob: string) =>
+      Array.from({ length: 50 }, () => ({ repositories: Array<string>(20).fill(glob) }));
+    const long = `registry.example/${'a'.repeat(200)}/**`;
+
+    expect(faults({ overrides: overrides(long) })).toBeUndefined();
+    expect(faults({ overrides: overrides(`r.io/**/${'a'.repeat(17)}`) })).toBeUndefined();
+    expect(faults({ overrides: overrides(`r.io/**/${'a'.repeat(18)}`) })).toEqual([
+      'overrides: have too long patterns together',
+    ]);
+  });
+
+  test('says what a threshold may be', () => {
+    const may = 'must be a CVSS score (0 to 10), critical, high, medium, low, or never';
+    expect(faults({ failAt: 'hihg', overrides: [{ repositories: ['a/b'], warnAt: '7' }] })).toEqual([
+      `failAt: ${may}`,
+      `overrides.0.warnAt: ${may}`,
+    ]);
+  });
 });

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { pagesOf } from '../../../core/image/finding-page-repository.ts';
 import { ImageRepository } from '../../../core/image/image-repository.ts';
 import type { ScannedImage } from '../../../core/image/scanned-image.ts';
 import { newTenantId } from '../../../core/tenant/identifier.ts';
@@ -146,7 +147,7 @@ describe('an image', () => {
     expect(await scansOf(tenantId)).toEqual([['trivy', start]]);
   });
 
-  test('says of an older result that it was not kept, and that its pages can go', async () => {
+  test('says of an older result that it was not kept, and that none of the newer one’s pages can go', async () => {
     const tenantId = newTenantId();
     await stores.upload(tenantId, { digest });
     const older = await stores.upload(tenantId, {
@@ -155,13 +156,10 @@ describe('an image', () => {
       scanId: 's-older',
       at: start,
     });
-    expect(older).toMatchObject({
-      kept: false,
-      replaced: { digest, scannerName: 'trivy', scanId: 's-older', pages: 1 },
-    });
-    expect(
-      await stores.pages.page(tenantId, { digest, scannerName: 'trivy', scanId: 's-older' }, 0),
-    ).toBeUndefined();
+    expect([older.kept, older.replaced]).toEqual([false, undefined]);
+    const [result] = older.image.results;
+    if (!result) throw new Error('no result');
+    expect(await stores.pages.page(tenantId, pagesOf(digest, result), 0)).toHaveLength(3);
   });
 
   test('refuses the result of a seventh scanner with LIMIT_REACHED, and is as before', async () => {
@@ -244,7 +242,7 @@ describe('an image', () => {
       kept: true,
       image: { revision: start + 1 },
       history: [{ from: 'pass', to: 'fail' }],
-      replaced: { scanId: outcomeFor({ digest }).scanId, pages: 1 },
+      replaced: { scanId: outcomeFor({ digest }).scanId, ordinal: 1, pages: 1 },
     });
   });
 
@@ -323,10 +321,10 @@ describe('an upload that stops half-way', () => {
         results: [result],
       } = await stored(tenantId);
       if (!result) throw new Error('no result');
-      const { scannerName, scanId, pages } = result;
+      const { pages } = result;
       expect(pages).toBe(Math.ceil((result.scannedAt === start ? 300 : 600) / 250));
       for (let page = 0; page < pages; page += 1) {
-        expect(await stores.pages.page(tenantId, { digest, scannerName, scanId }, page)).not.toHaveLength(0);
+        expect(await stores.pages.page(tenantId, pagesOf(digest, result), page)).not.toHaveLength(0);
       }
     }
   });

@@ -13,6 +13,7 @@ import {
   type SeverityCounts,
   type Verdict,
 } from '../../../core/image/image-schema.ts';
+import { ScanPages } from '../../../core/image/scan-pages.ts';
 import type { ScannedImage, StoredOutcome } from '../../../core/image/scanned-image.ts';
 import { base32 } from '../../../core/tenant/identifier.ts';
 import type { Engine } from '../../engine.ts';
@@ -122,13 +123,21 @@ export function imageStores(engine: Engine) {
     const outcome = outcomeFor(scan);
     const { scannerName, scanId, scanner } = outcome;
     const expiresAt = at + kept;
-    const written = await pages.write(tenantId, { digest, scannerName, scanId }, findings, expiresAt);
+    const own = new ScanPages(pages, tenantId, {
+      digest,
+      scannerName,
+      scanId,
+      scannedAt: outcome.scannedAt,
+      findings,
+      expiresAt,
+    });
     await changes.note(tenantId, digest, at);
     const result = await images.keep(
       tenantId,
       digest,
-      { result: { ...outcome, pages: written }, clusterId: scan.clusterId, at, expiresAt },
+      { result: outcome, clusterId: scan.clusterId, at, expiresAt },
       {
+        pages: (before) => own.before(before),
         recorded: (before) => {
           const { verdict: to } = scan;
           const last = before?.recorded;
@@ -148,6 +157,7 @@ export function imageStores(engine: Engine) {
     await names.keep(tenantId, result.image);
     await cards.keep(tenantId, result.image);
     await history.keep(tenantId, digest, result.history, kept);
+    await own.deleteOthers(result.image);
     if (result.replaced) await pages.delete(tenantId, result.replaced);
     return result;
   };

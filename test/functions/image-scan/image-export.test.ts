@@ -321,6 +321,19 @@ describe('GET /v1/images/export', () => {
       }
     });
 
+    test.each([
+      [
+        'registry.example/shop/web:1',
+        `pkg:oci/web@${encodeURIComponent(digest)}?repository_url=registry.example%2Fshop%2Fweb`,
+      ],
+      ['build/web.tar.gz', undefined],
+    ])('of what was scanned as %s has the package URL %s', async (ArtifactName, purl) => {
+      const { post, documents } = exporting();
+      await post(trivyReport([scored('CVE-1', 5)], { ArtifactName }), { digest });
+      const [document] = await documents();
+      expect(document?.metadata.component?.purl).toBe(purl);
+    });
+
     test('says what statements say, and in_triage of what nobody has looked at or is but excepted', async () => {
       const { post, documents, addException } = exporting();
       await post(

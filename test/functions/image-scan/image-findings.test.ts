@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { encodeCursor } from '../../../core/api/cursor.ts';
+import { pagesOf } from '../../../core/image/finding-page-repository.ts';
 import type { ImageFinding } from '../../../core/image/image-finding-schema.ts';
 import { newTenantId } from '../../../core/tenant/identifier.ts';
 import { type Engine, startEngine } from '../../engine.ts';
@@ -157,9 +158,9 @@ describe('the findings of an image', () => {
     const { post, findings, tenantId, deps } = scanSetting(engine);
     await post(trivyFixture('ubuntu-1804'));
     const whole = findingsOf(await findings()).items;
-    const scan = { digest, scannerName: 'trivy', pages: 1 };
-    const { scanId } = (await deps.images.find(tenantId, digest))?.results[0] ?? { scanId: '' };
-    await deps.pages.delete(tenantId, { ...scan, scanId });
+    const result = (await deps.images.find(tenantId, digest))?.results[0];
+    if (!result) throw new Error('no result');
+    await deps.pages.delete(tenantId, pagesOf(digest, result));
     expect(findingsOf(await findings()).items).toEqual(whole.map((each) => ({ ...each, cvss: [] })));
   });
 

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { QueryCommand } from '@aws-sdk/lib-dynamodb';
 import { type TenantCollection, tenantPartition } from '../../../core/tenant/tenant-partition.ts';
 import { type Engine, startEngine } from '../../engine.ts';
+import { engineDependencies } from './engine-dependencies.ts';
 import { digestOf, scored, trivyReport } from './reports.ts';
 import { day, digest, findingsOf, grypeReport, scanSetting, viewOf } from './scan-setting.ts';
 
@@ -91,6 +92,16 @@ describe('what an upload stores', () => {
       },
     ],
     [
+      'one that comes again after another of the same date has taken its place',
+      {
+        before: async ({ post }) => {
+          await post(large('2026-11-20T00:00:00Z', 5));
+          await post(large('2026-11-20T00:00:00Z', 9.5));
+        },
+        report: large('2026-11-20T00:00:00Z', 5),
+      },
+    ],
+    [
       'one that is older than what its scanner has found since',
       {
         before: ({ post }) => post(large('2026-11-21T00:00:00Z', 5)),
@@ -162,6 +173,92 @@ describe('what an upload stores', () => {
     }
     const { items } = findingsOf(await findings({ scanner: 'trivy', limit: '200' }));
     expect(items.every(({ vulnerability }) => vulnerability.startsWith('CVE-2026-11-15'))).toBe(true);
+  });
+
+  /** What is to be deleted of pages waits until it is let go; all else goes on. */
+  const heldBack = (using: Partial<Pick<Setting['deps']['pages'], 'write'>> = {}) => {
+    const { pages } = engineDependencies(engine);
+    const asked = Promise.withResolvers<undefined>();
+    const gone = Promise.withResolvers<undefined>();
+    let isHolding = false;
+    const setting = scanSetting(engine, {
+      pages: {
+        write: using.write ?? ((...given) => pages.write(...given)),
+        page: (...given) => pages.page(...given),
+        delete: async (...given) => {
+          if (isHolding) {
+            isHolding = false;
+            asked.resolve(undefined);
+            await gone.promise;
+          }
+          await pages.delete(...given);
+        },
+      },
+    });
+    /** Uploads a report up to its first deletion; what it answers is the promised upload's. */
+    const upload = async (report: string) => {
+      isHolding = true;
+      const answer = setting.post(report);
+      await asked.promise;
+      return { finish: () => (gone.resolve(undefined), answer) };
+    };
+    return { setting, upload };
+  };
+  const twoPages = (name: string, CreatedAt: string | undefined) =>
+    trivyReport(
+      Array.from({ length: 260 }, (_, n) => scored(`CVE-${name}-${n}`, 5)),
+      { CreatedAt },
+    );
+  const expectWhole = async ({ tenantId, findings }: Setting, name: string) => {
+    const { items } = findingsOf(await findings({ limit: '200' }));
+    expect(items).toHaveLength(200);
+    // Only pages have scores by source.
+    expect(items.every(({ vulnerability, cvss }) => vulnerability.includes(name) && cvss.length > 0)).toBe(
+      true,
+    );
+    expect((await stored(tenantId)).filter((item) => item.startsWith('IMAGE_FINDINGS'))).toHaveLength(2);
+  };
+
+  test.each([
+    ['of one date', '2026-11-20T00:00:00Z'],
+    ['without a date', undefined],
+  ])(
+    'of a report %s that comes again keeps its pages though what took its place is still deleting the earlier ones',
+    async (_what, date) => {
+      const { setting, upload } = heldBack();
+      await setting.post(twoPages('A', date));
+      setting.clock.now += 1000;
+      const replacing = await upload(twoPages('B', date));
+      setting.clock.now += 1000;
+      expect((await setting.post(twoPages('A', date))).status).toBe(201);
+      expect((await replacing.finish()).status).toBe(201);
+      await expectWhole(setting, 'CVE-A');
+    },
+  );
+
+  test('of a report that comes twice at once keeps its pages though another took its place between the two', async () => {
+    const { pages } = engineDependencies(engine);
+    const [reached, go] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    let isFirst = true;
+    const { setting, upload } = heldBack({
+      write: async (...given) => {
+        if (isFirst) {
+          isFirst = false;
+          reached.resolve(undefined);
+          await go.promise;
+        }
+        return pages.write(...given);
+      },
+    });
+    const date = '2026-11-20T00:00:00Z';
+    const slow = setting.post(twoPages('A', date));
+    await reached.promise;
+    await setting.post(twoPages('A', date));
+    const replacing = await upload(twoPages('B', date));
+    go.resolve(undefined);
+    expect((await slow).status).toBe(201);
+    expect((await replacing.finish()).status).toBe(201);
+    await expectWhole(setting, 'CVE-A');
   });
 
   test('is the same whatever the order in which two reports come', async () => {
