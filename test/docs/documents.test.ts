@@ -65,7 +65,7 @@ describe('the documents', () => {
   });
 
   test('name files and folders of the repository that exist', () => {
-    const rooms = 'bench|bin|cli|core|docs|functions|lib|local|scripts|test|tunnel-fargate';
+    const rooms = 'admission-webhook|bench|bin|cli|core|docs|functions|lib|local|scripts|test|tunnel-fargate';
     const absent = wrong(ours, new RegExp(`\`((?:${rooms})/[\\w./-]*)\``, 'g'), ([file = '']) =>
       existsSync(path.join(root, file)),
     );

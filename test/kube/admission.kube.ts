@@ -241,6 +241,17 @@ const image = (name: string) => `registry.example/${name}:1`;
     await eventually('it passes again', 20_000, async () => (await tried([image('good')])) === 'admitted');
   }, 90_000);
 
+  test('a pod that is made so large that its review cannot be read is refused, not left to the failure policy', async () => {
+    const large = pod('large', [image('bad')]);
+    // API servers write each of these in six characters: a request of 1 MB becomes a review of 6.
+    Object.assign(large.spec.containers[0] ?? {}, { env: [{ name: 'X', value: '<'.repeat(1_000_000) }] });
+    // Not by kubectl, which writes them so itself, and is told that it is too large.
+    await expect(client.create('/api/v1/namespaces/shop/pods', large)).rejects.toMatchObject({
+      status: 403,
+      message: expect.stringContaining('Cattery cannot judge this request: it is too large'),
+    });
+  }, 60_000);
+
   test('namespaces are selected by the labels that they have now', async () => {
     const rule = { action: 'Allow' as const };
     plane.policy = {

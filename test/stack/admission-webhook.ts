@@ -153,7 +153,7 @@ export function admissionWebhook(stack: () => Stack): void {
       };
       await writeFile(file, other);
       await eventually('it is refused', 30_000, async () => (await polls('unavailable')) > 0);
-      expect(webhook.output).toContain('answered 403 ACCESS_DENIED');
+      await eventually('it says so', 5_000, () => webhook.output.includes('answered 403 ACCESS_DENIED'));
       expect((await asked([name('c')])).here.allowed).toBe(false);
       const before = await polls('unchanged');
       await writeFile(file, token);

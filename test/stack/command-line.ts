@@ -5,6 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type ApiKeyIssued, apiKeyIssued, type ApiKeyView } from '../../core/credential/api-key-schema.ts';
 import { browser } from '../local/identity-provider/browser.ts';
 import { eventually } from './poll.ts';
 import { type CommandResult, root, run, type Stack } from './stack.ts';
@@ -126,6 +127,40 @@ export function commandLine(stack: () => Stack): void {
       },
       60_000,
     );
+
+    test('an API key is rotated: a second one of its name works beside it, and the first no more within 5 s of its deletion', async () => {
+      const create = async () => {
+        const given = ['api-key', 'create', 'rotated', '--scope', 'clusters:read', '-o', 'json'];
+        return apiKeyIssued.parse(JSON.parse((await cattery(...given)).stdout));
+      };
+      const lists = async () =>
+        (JSON.parse((await cattery('api-key', 'list', '-o', 'json')).stdout) as { items: ApiKeyView[] })
+          .items;
+      const lastUse = async ({ keyId }: ApiKeyIssued) =>
+        (await lists()).find((key) => key.keyId === keyId)?.lastUsedOn;
+      const onApi = async ({ key: token }: ApiKeyIssued) =>
+        (await stack().api.get('/v1/me', { token })).status;
+      const onAccess = async ({ key: token }: ApiKeyIssued) =>
+        (await stack().access.get(`/clusters/${stack().demoClusterId}/version`, { token })).status;
+      const today = [new Date().toISOString().slice(0, 10)];
+
+      const first = await create();
+      expect(await onApi(first)).toBe(200);
+      const second = await create();
+      expect(await lastUse(second)).toBeUndefined();
+      // The access side notes it without holding the request up.
+      expect([await onAccess(second), await onApi(first)]).toEqual([200, 200]);
+      await eventually('its use is noted', 5_000, async () => (await lastUse(second)) !== undefined);
+      today.push(new Date().toISOString().slice(0, 10));
+      expect(today).toContain(await lastUse(first));
+      expect(today).toContain(await lastUse(second));
+
+      expect(await cattery('api-key', 'delete', first.keyId)).toMatchObject({ code: 0 });
+      // 5 s, and what a busy machine adds to them.
+      await eventually('the first is refused', 8_000, async () => (await onApi(first)) === 401);
+      expect([await onApi(second), await onAccess(second)]).toEqual([200, 200]);
+      expect((await lists()).map(({ keyId }) => keyId)).not.toContain(first.keyId);
+    }, 60_000);
 
     test('after logout says to sign in, with 3', async () => {
       expect(await cattery('logout')).toMatchObject({ code: 0 });

@@ -15,7 +15,7 @@ const guardedKeys = guarded.map(([key]) => key as RouteKey);
 const needed = (key: RouteKey): readonly Scope[] | 'any' | 'public' => routeTable[key].scopes;
 
 /** Harmless on every route: the things do not exist, and the bodies do not fit. */
-function harmless(stack: Stack, key: RouteKey, token: string | null): Promise<Answer> {
+function harmless(stack: Stack, key: RouteKey, token: string | null, localAddress?: string): Promise<Answer> {
   const [method = '', template = ''] = key.split(' ');
   const path = template
     .replace('{clusterId}', `c-${'7'.repeat(20)}`)
@@ -24,8 +24,14 @@ function harmless(stack: Stack, key: RouteKey, token: string | null): Promise<An
     .replace('{ruleId}', '7'.repeat(16))
     .replace('{digest}', `sha256:${'7'.repeat(64)}`);
   const body = method === 'POST' || method === 'PUT' || method === 'PATCH' ? { body: { none: 'such' } } : {};
-  return stack.api.send(method, path, { token, ...body });
+  return stack.api.send(method, path, { token, ...body, localAddress });
 }
+
+/** Refusals are slowed down by address; on Linux all of 127.0.0.0/8 is this machine, so that none has to wait for others. */
+const addresses = (function* () {
+  for (let count = 1; ; count++)
+    yield process.platform === 'linux' ? `127.1.${count >> 8}.${count & 255}` : undefined;
+})();
 
 const hasOneOf = (key: RouteKey, owned: readonly Scope[]): boolean => {
   const wanted = needed(key);
@@ -62,8 +68,8 @@ export function credentials(stack: () => Stack): void {
         const { tenantId } = stack().state;
         const mistyped = `${stack().state.adminToken.slice(0, -1)}${stack().state.adminToken.endsWith('a') ? 'b' : 'a'}`;
         const none = [null, mistyped, newToken('api-key').text, 'x', await forged(stack(), tenantId)];
-        for (const token of none) {
-          const answer = await harmless(stack(), key, token);
+        const answers = none.map((token) => harmless(stack(), key, token, addresses.next().value));
+        for (const answer of await Promise.all(answers)) {
           expect(answer).toMatchObject({ status: 401, json: { code: 'UNAUTHENTICATED' } });
           expect(answer.headers['www-authenticate']).toBe('Bearer');
           expect(answer.headers['content-type']).toBe('application/problem+json');
@@ -95,7 +101,8 @@ export function credentials(stack: () => Stack): void {
           const { status, text } = await harmless(stack(), key, tokenOf(who));
           const allowed = hasOneOf(key, its);
           const seen = { key, status, allowed, text };
-          if (allowed) expect([200, 400, 404].includes(status) || seen).toBe(true);
+          // 415: what is sent is JSON, which not every route takes.
+          if (allowed) expect([200, 400, 404, 415].includes(status) || seen).toBe(true);
           else expect(status === 403 || seen).toBe(true);
         }
       },
@@ -110,6 +117,23 @@ export function credentials(stack: () => Stack): void {
       const past = Math.floor(Date.now() / 1000) - 10;
       const token = await operator.apiKey(stack().state.tenantId, scopes, past);
       expect(await harmless(stack(), 'GET /v1/me', token)).toMatchObject({ status: 401 });
+    });
+
+    test('refused credentials of one address wait longer and longer, an accepted one from there does not', async () => {
+      const localAddress = addresses.next().value;
+      const timed = async (token: string): Promise<number> => {
+        const begun = performance.now();
+        await harmless(stack(), 'GET /v1/me', token, localAddress);
+        return performance.now() - begun;
+      };
+      const waits = [];
+      for (let count = 0; count < 6; count++) waits.push(await timed(newToken('api-key').text));
+      // Each environment of the function counts for itself, so that which one it was decides.
+      expect(Math.max(...waits)).toBeGreaterThanOrEqual(100);
+      expect(Math.min(...waits)).toBeGreaterThanOrEqual(50);
+      const accepted = tokenOf('owner');
+      await timed(accepted);
+      expect(await timed(accepted)).toBeLessThan(Math.max(...waits));
     });
 
     test('an authorizer’s answer for one route, cached, does not decide about the next', async () => {

@@ -17,6 +17,8 @@ export type RequestOptions = {
   readonly token?: string | null;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string | string[]>>;
+  /** The loopback address that it comes from. */
+  readonly localAddress?: string | undefined;
 };
 
 /** One line of a Kubernetes watch. */
@@ -50,7 +52,11 @@ export class HttpsClient {
     return this.send('POST', path, { ...options, body });
   }
 
-  send(method: string, path: string, { token, body, headers }: RequestOptions = {}): Promise<Answer> {
+  send(
+    method: string,
+    path: string,
+    { token, body, headers, localAddress }: RequestOptions = {},
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const outgoing = httpsRequest(
         `${this.#url}${path}`,
@@ -58,6 +64,7 @@ export class HttpsClient {
           method,
           agent: this.#agent,
           timeout: answerWithinMs,
+          ...(localAddress === undefined ? {} : { localAddress }),
           headers: { ...this.#credential(token), ...contentType(body), ...headers },
         },
         (incoming) => {

@@ -36,6 +36,7 @@ const collections: Readonly<Record<TenantCollection, true>> = {
   IMAGE_CHANGES: true,
   SCAN_UPLOADS: true,
   IMAGE_POLICY: true,
+  ADMISSION_POLICY: true,
 };
 const allCollections = Object.keys(collections) as TenantCollection[];
 /** What each one reads of its own tenant. */
@@ -43,6 +44,7 @@ const reads: Readonly<Record<string, TenantCollection>> = {
   registration: 'CLUSTERS',
   'install-assets': 'CLUSTERS',
   'image-scan': 'IMAGES',
+  admission: 'IMAGE_POLICY',
   tunnel: 'CLUSTERS',
 };
 
@@ -126,8 +128,8 @@ export function synthesisedPolicies(stack: () => Stack): void {
     const roleOf = ({ roleArn }: Caller) => roleArn.toLowerCase().replaceAll('-', '');
 
     test('give a tenant role to each of those that hold tenant data, and to nobody else', () => {
-      expect(callers).toHaveLength(5);
-      expect(new Set(callers.map(({ environment }) => environment.TENANT_ROLE_ARN)).size).toBe(5);
+      expect(callers).toHaveLength(6);
+      expect(new Set(callers.map(({ environment }) => environment.TENANT_ROLE_ARN)).size).toBe(6);
     });
 
     test.each(Object.entries(reads))(

@@ -4,11 +4,17 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import * as z from 'zod';
 import { type Route, type RouteKey, routeTable } from '../../core/api/route-table.ts';
 import { accessRule } from '../../core/access/access-rule-schema.ts';
+import { listedException } from '../../core/image/exception-list-schema.ts';
+import { listedStatement } from '../../core/image/statements-schema.ts';
+import { scanUploadIssued } from '../../core/image/scan-upload-schema.ts';
 import { apiKeyIssued } from '../../core/credential/api-key-schema.ts';
 import { registrationTokenIssued } from '../../core/credential/registration-token-schema.ts';
 import { stackState, type StackState } from '../../local/stack/state.ts';
+import { podReview } from '../functions/admission/pod-review.ts';
 import { trivyReport } from '../functions/image-scan/reports.ts';
+import { openVex } from '../functions/image-scan/vex-documents.ts';
 import { registerCluster } from './further-cluster.ts';
+import { bundleIn } from './admission-bundle.ts';
 import type { Answer } from './https-client.ts';
 import { eventually } from './poll.ts';
 import { alpineDigest, pushAlpine } from './scan.ts';
@@ -32,6 +38,7 @@ const where: Readonly<Record<RouteKey, Where>> = {
   'GET /v1/releases/{version}/images': 'nobody’s data',
   'GET /v1/install/installation-patch': 'nobody’s data',
   'GET /v1/install/gitops.yaml': 'nobody’s data',
+  'GET /v1/install/admission-webhook.yaml': 'nobody’s data',
   'GET /v1/clusters/{clusterId}/manifest': 'a path parameter',
   'GET /v1/clusters/{clusterId}/kubeconfig': 'a path parameter',
   'GET /v1/me': 'one thing per tenant',
@@ -55,26 +62,68 @@ const where: Readonly<Record<RouteKey, Where>> = {
   'GET /v1/access-rules/{ruleId}': 'a path parameter',
   'DELETE /v1/access-rules/{ruleId}': 'a path parameter',
   'POST /v1/scans': 'a write',
+  'POST /v1/scan-uploads': 'a write',
+  'GET /v1/scan-uploads/{uploadId}': 'a path parameter',
   'GET /v1/images': 'a list',
+  'GET /v1/images/export': 'one thing per tenant',
   'GET /v1/images/{digest}': 'a path parameter',
+  'GET /v1/images/{digest}/findings': 'a path parameter',
+  'GET /v1/images/{digest}/history': 'a path parameter',
   'GET /v1/image-policy': 'one thing per tenant',
   'PUT /v1/image-policy': 'one thing per tenant',
+  'POST /v1/image-exceptions': 'a write',
+  'GET /v1/image-exceptions': 'a list',
+  'GET /v1/image-exceptions/{exceptionId}': 'a path parameter',
+  'DELETE /v1/image-exceptions/{exceptionId}': 'a path parameter',
+  'POST /v1/image-exceptions/imports': 'a write',
+  'GET /v1/image-statements': 'a list',
+  'DELETE /v1/image-statements': 'one thing per tenant',
+  'DELETE /v1/image-statements/{statementId}': 'a path parameter',
+  'POST /v1/admission-reviews': 'one thing per tenant',
+  'GET /v1/admission-policy': 'one thing per tenant',
+  'PUT /v1/admission-policy': 'one thing per tenant',
+  'POST /v1/admission-policy/imports': 'one thing per tenant',
+  'POST /v1/admission-policy/tests': 'one thing per tenant',
+  'GET /v1/admission-bundle': 'one thing per tenant',
+  'GET /v1/admission-bundle/keys': 'nobody’s data',
 };
 const routesWith = (place: Where) =>
   Object.entries(where).flatMap(([key, its]) => (its === place ? [key] : []));
 
 /** The things of a tenant, by the name of the path parameter that names them. */
-type Things = { clusterId: string; tokenId: string; keyId: string; ruleId: string; digest: string };
+type Things = {
+  clusterId: string;
+  tokenId: string;
+  keyId: string;
+  ruleId: string;
+  exceptionId: string;
+  statementId: string;
+  uploadId: string;
+  digest: string;
+};
 
-const digestOf = (hex: string) => `sha256:${hex.repeat(64)}`;
+/** No other part of the stack's test has images of these digests. */
+const digestOf = (letter: string) => `sha256:${`${letter}0`.repeat(32)}`;
 const guessed: Things = {
   clusterId: `c-${'a'.repeat(20)}`,
   tokenId: 'b'.repeat(16),
   keyId: 'b'.repeat(16),
   ruleId: 'b'.repeat(16),
+  exceptionId: 'b'.repeat(16),
+  statementId: 'b'.repeat(26),
+  uploadId: `u-${'b'.repeat(26)}`,
   digest: digestOf('0'),
 };
-const malformed: Things = { clusterId: 'c-1', tokenId: 'x', keyId: 'x', ruleId: 'x', digest: 'sha256:zz' };
+const malformed: Things = {
+  clusterId: 'c-1',
+  tokenId: 'x',
+  keyId: 'x',
+  ruleId: 'x',
+  exceptionId: 'x',
+  statementId: 'x',
+  uploadId: 'x',
+  digest: 'sha256:zz',
+};
 
 const withoutRequestId = ({ status, text, json }: Answer) => {
   const { requestId, ...rest } = (json ?? {}) as Record<string, unknown>;
@@ -104,6 +153,30 @@ async function ruleOf(stack: Stack, token: string): Promise<string> {
   return accessRule.parse((await stack.api.post('/v1/access-rules', rule, { token })).json).ruleId;
 }
 
+async function exceptionOf(stack: Stack, token: string, vulnerability = 'CVE-2000-0001'): Promise<string> {
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString();
+  const exception = { vulnerability, scope: 'any', justification: 'isolation', expiresAt };
+  const made = await stack.api.post('/v1/image-exceptions', exception, { token });
+  return listedException.parse(made.json).exceptionId;
+}
+
+/** A statement that no image of the other tests has to do with. */
+const aboutNothing = (author: string) => openVex({ author, said: [{ products: ['pkg:generic/isolation'] }] });
+
+/** One of each author: what is said about the same has the same ID in every tenant. */
+async function statementOf(stack: Stack, token: string, author: string): Promise<string> {
+  const said = await stack.api.post('/v1/scans', aboutNothing(author), { token });
+  expect(said).toMatchObject({ status: 201, json: { statements: { stored: 1 } } });
+  const listed = await stack.api.get(`/v1/image-statements?author=${author}`, { token });
+  const [statement] = z.object({ items: z.array(listedStatement) }).parse(listed.json).items;
+  return statement?.statementId ?? '';
+}
+
+async function uploadOf(stack: Stack, token: string): Promise<string> {
+  const asked = { contentLength: 1, sha256: '0'.repeat(64) };
+  return scanUploadIssued.parse((await stack.api.post('/v1/scan-uploads', asked, { token })).json).uploadId;
+}
+
 export function tenantIsolation(stack: () => Stack): void {
   describe('two tenants', () => {
     let [a, b]: StackState[] = [];
@@ -130,20 +203,28 @@ export function tenantIsolation(stack: () => Stack): void {
         tokenId: await tokenOf(stack(), tokens.a),
         keyId: await keyOf(stack(), tokens.a),
         ruleId: await ruleOf(stack(), tokens.a),
+        exceptionId: await exceptionOf(stack(), tokens.a),
+        statementId: await statementOf(stack(), tokens.a, 'of-a'),
+        uploadId: await uploadOf(stack(), tokens.a),
         digest: alpineDigest,
       };
-      const made = async () => ({
+      const made = async (author: string) => ({
         tokenId: await tokenOf(stack(), tokens.b),
         keyId: await keyOf(stack(), tokens.b),
         ruleId: await ruleOf(stack(), tokens.b),
+        exceptionId: await exceptionOf(stack(), tokens.b),
+        statementId: await statementOf(stack(), tokens.b, author),
       });
-      ofB = { clusterId: cluster.clusterId, ...(await made()), digest };
-      goneOfB = { ...guessed, clusterId: gone.clusterId, ...(await made()) };
+      const uploadId = await uploadOf(stack(), tokens.b);
+      ofB = { clusterId: cluster.clusterId, ...(await made('of-b')), uploadId, digest };
+      goneOfB = { ...guessed, clusterId: gone.clusterId, ...(await made('gone')) };
       for (const path of [
         `/v1/clusters/${gone.clusterId}`,
         `/v1/registration-tokens/${goneOfB.tokenId}`,
         `/v1/api-keys/${goneOfB.keyId}`,
         `/v1/access-rules/${goneOfB.ruleId}`,
+        `/v1/image-exceptions/${goneOfB.exceptionId}`,
+        `/v1/image-statements/${goneOfB.statementId}`,
       ])
         expect((await stack().api.send('DELETE', path, tokenOfB())).status).toBe(204);
     });
@@ -186,6 +267,8 @@ export function tenantIsolation(stack: () => Stack): void {
         expect((await api.get('/v1/registration-tokens?limit=200')).text).toContain(ofA?.tokenId);
         expect((await api.get('/v1/api-keys?limit=200')).text).toContain(ofA?.keyId);
         expect((await api.get('/v1/access-rules?limit=200')).text).toContain(ofA?.ruleId);
+        expect((await api.get('/v1/image-exceptions?limit=200')).text).toContain(ofA?.exceptionId);
+        expect((await api.get('/v1/image-statements?limit=200')).text).toContain(ofA?.statementId);
       },
     );
 
@@ -244,6 +327,8 @@ export function tenantIsolation(stack: () => Stack): void {
       ['GET /v1/api-keys', 'keyId'],
       ['GET /v1/access-rules', 'ruleId'],
       ['GET /v1/images', 'digest'],
+      ['GET /v1/image-exceptions', 'exceptionId'],
+      ['GET /v1/image-statements', 'statementId'],
     ] as const)('%s lists its own only, and takes no cursor of the other’s', async (key, parameter) => {
       expect(where[key]).toBe('a list');
       const { api } = stack();
@@ -257,6 +342,8 @@ export function tenantIsolation(stack: () => Stack): void {
         tokenOf(stack(), a?.adminToken ?? ''),
         keyOf(stack(), a?.adminToken ?? ''),
         ruleOf(stack(), a?.adminToken ?? ''),
+        exceptionOf(stack(), a?.adminToken ?? '', 'CVE-2000-0002'),
+        api.post('/v1/scans', aboutNothing('second-of-a')),
         api.post(`/v1/scans?digest=${digestOf('a')}`, trivyReport([])),
       ]);
       if (key === 'GET /v1/clusters') await registerCluster(stack(), `second-${Date.now()}`);
@@ -285,19 +372,95 @@ export function tenantIsolation(stack: () => Stack): void {
       const before = (await api.get('/v1/image-policy')).json;
       const body = { warnAt: 1, failAt: 2 };
       expect((await api.send('PUT', '/v1/image-policy', { body, ...tokenOfB() })).status).toBe(200);
-      expect((await api.get('/v1/image-policy', tokenOfB())).json).toEqual(body);
+      expect((await api.get('/v1/image-policy', tokenOfB())).json).toMatchObject(body);
       expect((await api.get('/v1/image-policy')).json).toEqual(before);
+    });
+
+    test('each takes back what authors have said to it, not what they have said to the other', async () => {
+      const { api } = stack();
+      await Promise.all([
+        statementOf(stack(), a?.adminToken ?? '', 'of-both'),
+        statementOf(stack(), b?.adminToken ?? '', 'of-both'),
+      ]);
+      const ofBoth = '/v1/image-statements?author=of-both';
+      expect((await api.send('DELETE', ofBoth, tokenOfB())).status).toBe(204);
+      expect(withoutRequestId(await api.send('DELETE', ofBoth, tokenOfB()))).toEqual(notThere);
+      expect((await api.get(ofBoth, tokenOfB())).json).toEqual({ items: [] });
+      expect((await api.get(ofBoth)).json).toMatchObject({ items: [{ author: 'of-both' }] });
+    });
+
+    test.each(['csv', 'json'])(
+      'each exports its own images only as %s, and takes no cursor of the other’s',
+      async (format) => {
+        const { api } = stack();
+        const path = `/v1/images/export?format=${format}`;
+        const [own, others] = await Promise.all([api.get(path, tokenOfB()), api.get(path)]);
+        expect([own.text.includes(ofB?.digest ?? ''), own.text.includes(ofA?.digest ?? '')]).toEqual([
+          true,
+          false,
+        ]);
+        expect([others.text.includes(ofA?.digest ?? ''), others.text.includes(ofB?.digest ?? '')]).toEqual([
+          true,
+          false,
+        ]);
+        const { link } = (await api.get(`${path}&limit=1`)).headers;
+        const [, next] = /^<export(\?.+)>; rel="next"$/.exec(String(link)) ?? [];
+        expect((await api.get(`/v1/images/export${next}`)).status).toBe(200);
+        expect((await api.get(`/v1/images/export${next}`, tokenOfB())).json).toMatchObject({
+          code: 'INVALID_CURSOR',
+        });
+      },
+    );
+
+    test('each keeps its own admission policy, and is answered from its own images', async () => {
+      const { api } = stack();
+      const before = (await api.get('/v1/admission-policy')).json;
+      const body = { exemptNamespaces: ['mine'], exemptImages: [], policies: [], unmatched: 'Reject' };
+      expect((await api.send('PUT', '/v1/admission-policy', { body, ...tokenOfB() })).status).toBe(200);
+      expect((await api.get('/v1/admission-policy', tokenOfB())).json).toEqual(body);
+      expect((await api.get('/v1/admission-policy')).json).toEqual(before);
+
+      const test = { images: [`alpine@${ofA?.digest}`], policy: { unmatched: 'Verdict' } };
+      const status = async (options: object) =>
+        (await api.post('/v1/admission-policy/tests', test, options)).json;
+      expect(await status({})).toMatchObject({ images: [{ status: 'warn', digest: ofA?.digest }] });
+      expect(await status(tokenOfB())).toMatchObject({ images: [{ status: 'unscanned' }] });
+      const review = podReview(['new'], { namespace: 'mine' });
+      const answered = await api.post('/v1/admission-reviews', review);
+      expect(answered.json).toMatchObject({ response: { allowed: false } });
+      const exempt = await api.post('/v1/admission-reviews', review, tokenOfB());
+      expect(exempt.json).toMatchObject({ response: { allowed: true } });
     });
 
     test('a report for a digest that both have changes the image of its own tenant only', async () => {
       const { api } = stack();
       const before = (await api.get(`/v1/images/${alpineDigest}`)).json;
       const clean = trivyReport([]);
+      for (const clusterId of [ofA?.clusterId ?? '', guessed.clusterId, malformed.clusterId]) {
+        const from = `/v1/scans?digest=${alpineDigest}&cluster=${clusterId}`;
+        const refused = await api.post(from, clean, tokenOfB());
+        expect(refused).toMatchObject({ status: 404, json: { detail: 'There is no such cluster.' } });
+      }
       expect((await api.post(`/v1/scans?digest=${alpineDigest}`, clean, tokenOfB())).status).toBe(201);
       expect((await api.get(`/v1/images/${alpineDigest}`, tokenOfB())).json).toMatchObject({
         verdict: 'pass',
       });
       expect((await api.get(`/v1/images/${alpineDigest}`)).json).toEqual(before);
+    });
+
+    test('each gets a bundle of its own images, and continues no other’s', async () => {
+      const { api } = stack();
+      const bundle = '/v1/admission-bundle';
+      const own = await bundleIn(stack(), await api.get(bundle, tokenOfB()));
+      const others = await bundleIn(stack(), await api.get(bundle));
+      expect([own.sub, others.sub]).toEqual([b?.tenantId, a?.tenantId]);
+      const digests = own.images.map(({ digest }) => digest);
+      expect(digests).toContain(ofB?.digest);
+      expect(others.images.map(({ digest }) => digest)).not.toContain(ofB?.digest);
+      expect(await api.get(`${bundle}?since=${others.asOf}`, tokenOfB())).toMatchObject({
+        status: 400,
+        json: { code: 'INVALID_CURSOR' },
+      });
     });
 
     test('a tenant named in a header, the query or the body changes nothing', async () => {

@@ -11,7 +11,7 @@ const body = () => {
 };
 
 describe('the bodies of reviews', () => {
-  test('share a memory: one more than it holds gets 503 UNAVAILABLE, and it is free again when the others have ended', async () => {
+  test('share a memory: a large one more than it holds is too large, small ones are read, and it is free again when others end', async () => {
     const bodies = new ReviewBodies();
     // Sixteen that stop just before their end hold almost 48 MiB.
     const slow = Array.from({ length: 16 }, () => {
@@ -21,17 +21,23 @@ describe('the bodies of reviews', () => {
       return { stream, read };
     });
     await eventually('they are read', 5_000, () => slow.every(({ stream }) => stream.readableLength === 0));
-    const { stream, incoming } = body();
-    stream.end(Buffer.alloc(1_024, 0x20));
-    await expect(bodies.read(incoming)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    // Whoever sends or holds large ones must not leave everybody's answers to the failure policy.
+    const small = body();
+    small.stream.end(`{"a":"${'x'.repeat(50_000)}"}`);
+    expect(await bodies.read(small.incoming)).toEqual({ json: { a: expect.any(String) } });
+    const large = body();
+    large.stream.end(
+      `{"kind":"AdmissionReview","request":{"uid":"u-1","x":"${'x'.repeat(maxReviewBytes - 1_000)}"}}`,
+    );
+    expect(await bodies.read(large.incoming)).toEqual({ tooLarge: true, uid: 'u-1' });
 
     for (const each of slow) each.stream.destroy(new Error('cut off'));
     expect(await Promise.all(slow.map(({ read }) => read))).toEqual(
       slow.map(() => expect.objectContaining({ message: 'cut off' })),
     );
     const next = body();
-    next.stream.end('{"a":1}');
-    expect(await bodies.read(next.incoming)).toEqual({ json: { a: 1 } });
+    next.stream.end(`{"a":"${'x'.repeat(maxReviewBytes - 1_000)}"}`);
+    expect(await bodies.read(next.incoming)).toEqual({ json: { a: expect.any(String) } });
   });
 
   test('have their uid found at the beginning only, where API servers write it', async () => {

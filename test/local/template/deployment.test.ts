@@ -201,13 +201,15 @@ describe('the deployment that is read from the synthesised templates', () => {
     }
   });
 
-  test('a key that signs for the CA and one that makes tokens, each with a policy', () => {
+  test('keys that sign for the CA and the bundles, and one that makes tokens, each with a policy', () => {
     expect(deployment.keys.map(({ keySpec, usage }) => [keySpec, usage])).toEqual([
       ['ECC_NIST_P256', 'SIGN_VERIFY'],
       ['HMAC_256', 'GENERATE_VERIFY_MAC'],
+      ['ECC_NIST_P256', 'SIGN_VERIFY'],
     ]);
+    const { BUNDLE_KEY_ID: bundle } = functionOf('admission').environment;
     const { CA_KEY_ID: ca, TOKEN_KEY_ID: token } = functionOf('registration').environment;
-    expect(deployment.keys.map(({ keyId }) => keyId)).toEqual([ca, token]);
+    expect(deployment.keys.map(({ keyId }) => keyId)).toEqual([ca, token, bundle]);
     for (const { arn } of deployment.keys) expect(deployment.policies.resourcePolicy(arn)).toBeDefined();
   });
 
