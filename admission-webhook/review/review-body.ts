@@ -3,7 +3,12 @@ import { Problem } from '../../core/problem/problem.ts';
 
 /** An API server takes no request larger than 3 MB (apiserver's MaxRequestBodyBytes); a review of an update holds two objects. */
 export const maxReviewBytes = 3 * 1_048_576;
-/** Of all reviews that are being read at once: a few large ones, some hundred usual ones. */
+/**
+ * A usual review has less, and its place for certain: whoever sends large ones, or never ends one, must not leave the
+ * answers to others' to the failure policy.
+ */
+const usualBytes = 64 * 1_024;
+/** What goes beyond that, of all reviews that are being read at once: a few large ones. */
 const maxBytesOfAll = 48 * 1_048_576;
 
 /** Of what is too large this much is read and dropped: who is still writing may not read an answer. */
@@ -21,28 +26,33 @@ export class ReviewBodies {
   #held = 0;
 
   /**
-   * One body. Rejects with Problem: INVALID_JSON, PAYLOAD_TOO_LARGE for what is too large and begins as no review does,
-   * UNAVAILABLE when the memory is used up; with the stream's own error when it is cut off.
+   * One body; too large is also what finds the memory used up. Rejects with Problem: INVALID_JSON, PAYLOAD_TOO_LARGE for
+   * what is too large and begins as no review does; with the stream's own error when it is cut off.
    */
   async read(incoming: IncomingMessage): Promise<ReviewBody> {
     const chunks: Buffer[] = [];
-    let [bytes, held] = [0, 0];
+    let [bytes, held, isTooLarge] = [0, 0, false];
     // Whoever stops to listen must still be able to answer: the iterator must not end the connection.
     const stream = incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
     try {
       for await (const chunk of stream) {
         bytes += chunk.length;
         if (bytes > maxDrainedBytes) break;
-        // The first has the uid, whatever its size.
-        if (bytes > maxReviewBytes && chunks.length > 0) continue;
-        held += chunk.length;
-        this.#held += chunk.length;
-        chunks.push(chunk);
-        if (this.#held > maxBytesOfAll) {
-          throw new Problem('UNAVAILABLE', 'Too many reviews at once.', { headers: { 'Retry-After': '1' } });
+        if (isTooLarge) continue;
+        const more = Math.max(0, bytes - usualBytes) - held;
+        isTooLarge = bytes > maxReviewBytes || this.#held + more > maxBytesOfAll;
+        if (isTooLarge) {
+          // For its uid the beginning is enough.
+          chunks.splice(0, chunks.length, Buffer.concat([...chunks, chunk]).subarray(0, headBytes));
+          this.#held -= held;
+          held = 0;
+          continue;
         }
+        held += more;
+        this.#held += more;
+        chunks.push(chunk);
       }
-      return bytes > maxReviewBytes ? tooLargeBody(chunks) : { json: parsed(chunks) };
+      return isTooLarge ? tooLargeBody(chunks) : { json: parsed(chunks) };
     } finally {
       this.#held -= held;
     }

@@ -67,12 +67,13 @@ const verdictsOf = (
   new Map(aliasesOf(workload).map((alias) => [alias, images.named(alias, now)]));
 
 /**
- * Answers a review that is too large to be read: it is not let in, as nobody knows what is in it. An error would leave
+ * Answers a review that is too large to be read, be it as others are being read: it is not let in, as nobody knows what is in it. An error would leave
  * the answer to the failure policy, and so whoever makes an object large enough would get past a webhook of `Ignore`.
  */
 export function tooLarge(uid: AdmissionRequest['uid'], { known }: ReviewDependencies): AdmissionReviewAnswer {
   const allowed = sure(known()).knowledge.settings('').mode === 'audit';
-  const message = 'Cattery cannot judge this request: it is too large.';
+  const message =
+    'Cattery cannot judge this request: it is too large, or came with others that are. Make it smaller, or try again.';
   return answerReview(uid, { allowed, message, warnings: allowed ? [message] : [] });
 }
 

@@ -77,10 +77,7 @@ export async function startAwsEndpoint(options: AwsEndpointOptions): Promise<Aws
   try {
     operator = await operatorCredentials(folder('operator-credentials.json'));
     services.set('dynamodb', dynamodb);
-    services.set(
-      's3',
-      await s3Service({ ...options, dataDir: folder('s3'), authoriser, now }),
-    );
+    services.set('s3', await s3Service({ ...options, dataDir: folder('s3'), authoriser, now }));
     services.set(
       'kms',
       await kmsService({ dataDir: folder('kms'), keys: options.keys, authoriser, accountId, region, now }),

@@ -91,10 +91,7 @@ function tableSpec(table: Resource, { resolve }: Resolver): TableSpec {
 }
 
 function bucketSpec(bucket: Resource, { resolve }: Resolver): BucketSpec {
-  const { VersioningConfiguration, NotificationConfiguration } = resolve(
-    bucket.stack,
-    bucket.properties,
-  ) as {
+  const { VersioningConfiguration, NotificationConfiguration } = resolve(bucket.stack, bucket.properties) as {
     VersioningConfiguration?: { Status: string };
     NotificationConfiguration?: { EventBridgeConfiguration?: { EventBridgeEnabled?: boolean } };
   };

@@ -116,13 +116,16 @@ describe("a report's JSON", () => {
   test.each([
     ['inline', inlineLimits],
     ['uploaded', storedLimits],
-  ])('%s may have so many arrays and objects, and is refused with PAYLOAD_TOO_LARGE above', (_how, limits) => {
-    const { containers } = limits;
-    const objects = (count: number) => Buffer.from(`[${'{},'.repeat(count - 2)}{}]`);
-    expect(parseReportJson(objects(containers), limits)).toHaveLength(containers - 1);
-    expect(refusal(() => parseReportJson(objects(containers + 1), limits)).code).toBe('PAYLOAD_TOO_LARGE');
-    expect(parse(`["${'{'.repeat(inlineLimits.containers + 1)}"]`)).toHaveLength(1);
-  });
+  ])(
+    '%s may have so many arrays and objects, and is refused with PAYLOAD_TOO_LARGE above',
+    (_how, limits) => {
+      const { containers } = limits;
+      const objects = (count: number) => Buffer.from(`[${'{},'.repeat(count - 2)}{}]`);
+      expect(parseReportJson(objects(containers), limits)).toHaveLength(containers - 1);
+      expect(refusal(() => parseReportJson(objects(containers + 1), limits)).code).toBe('PAYLOAD_TOO_LARGE');
+      expect(parse(`["${'{'.repeat(inlineLimits.containers + 1)}"]`)).toHaveLength(1);
+    },
+  );
 
   test('may have so many members of objects, and is refused with PAYLOAD_TOO_LARGE above', () => {
     const limits = { ...inlineLimits, members: 1_000 };
