@@ -67,8 +67,9 @@ const verdictsOf = (
   new Map(aliasesOf(workload).map((alias) => [alias, images.named(alias, now)]));
 
 /**
- * Answers a review that is too large to be read, be it as others are being read: it is not let in, as nobody knows what is in it. An error would leave
- * the answer to the failure policy, and so whoever makes an object large enough would get past a webhook of `Ignore`.
+ * Answers a review that is too large to be read, be it as others are being read: it is not let in, as nobody knows what
+ * is in it. An error would leave the answer to the failure policy, and so whoever makes an object large enough would get
+ * past a webhook of `Ignore`.
  */
 export function tooLarge(uid: AdmissionRequest['uid'], { known }: ReviewDependencies): AdmissionReviewAnswer {
   const allowed = sure(known()).knowledge.settings('').mode === 'audit';

@@ -1,6 +1,5 @@
 import { decide, type Decision } from '../../core/admission/decide.ts';
-import type { AdmissionPolicy } from '../../core/admission/admission-policy.ts';
-import { readyPolicy } from '../../core/admission/admission-policy.ts';
+import { type AdmissionPolicy, readyPolicy } from '../../core/admission/admission-policy.ts';
 import type { AdmissionRequest } from '../../core/admission/admission-review.ts';
 import type { KnownImage } from '../../core/admission/known-image.ts';
 import { aliasesOf, workloadOf } from '../../core/admission/workload.ts';
