@@ -55,8 +55,17 @@ export async function describeApp(context: Readonly<Record<string, string>> = {}
   return { app, stacks };
 }
 
-/** The templates of the app with this context. */
-export async function synthesise(context: Readonly<Record<string, string>> = {}): Promise<Synthesis> {
+const made = new Map<string, Promise<Synthesis>>();
+
+/** The templates of the app with this context, made once in a file. */
+export function synthesise(context: Readonly<Record<string, string>> = {}): Promise<Synthesis> {
+  const key = JSON.stringify(context);
+  const known = made.get(key) ?? synthesis(context);
+  made.set(key, known);
+  return known;
+}
+
+async function synthesis(context: Readonly<Record<string, string>>): Promise<Synthesis> {
   const { app, stacks } = await describeApp(context);
   const templates = {
     data: Template.fromStack(stacks.data),

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { functionLimits } from '../../bench/scan/scan-function.ts';
 import { followMs } from '../../functions/registration/show-progress.ts';
 import { synthesise, type Synthesis } from './synthesis.ts';
 
@@ -92,6 +93,15 @@ describe('every function, log group and alarm', () => {
       ({ AlarmDescription }) => /docs\/runbook\.md#([a-z0-9-]+)$/.exec(String(AlarmDescription))?.[1],
     );
     expect([...new Set(linked)].sort()).toEqual(headings.sort());
+  });
+
+  test('uploads are measured against the seconds and megabytes that image-scan is deployed with', () => {
+    const functions = Object.entries(synthesis.resources('AWS::Lambda::Function'));
+    const [, deployed] = functions.find(([id]) => id.startsWith('ImageScanFunction')) ?? [];
+    expect(deployed?.Properties).toMatchObject({
+      Timeout: functionLimits.seconds,
+      MemorySize: functionLimits.megabytes,
+    });
   });
 
   test('alarms notify nobody, or the topic of the settings', async () => {
