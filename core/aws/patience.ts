@@ -9,3 +9,20 @@ export const patience = {
   /** Objects of some megabytes in S3. */
   objects: { connectionTimeout: 2_000, requestTimeout: 30_000, throwOnRequestTimeout: true },
 } as const;
+
+/** What the work comes to; rejects when that takes longer, ms, and does not look at it then. */
+export async function within<Value>(
+  ms: number,
+  work: Promise<Value>,
+  late: () => Error = () => new Error(`no answer within ${ms} ms`),
+): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(late()), ms);
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

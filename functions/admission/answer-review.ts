@@ -4,6 +4,7 @@ import {
   answerReview,
   patienceOf,
 } from '../../core/admission/admission-review.ts';
+import { within } from '../../core/aws/patience.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import { reached } from '../../core/problem/reached.ts';
 import type { Dependencies } from './deps.ts';
@@ -21,6 +22,9 @@ export function deadlineOf(timeout: string | undefined): number {
   return Math.min(Math.max(patience - margin, patience / 2), longest);
 }
 
+const tooLate = () =>
+  new Problem('TIMEOUT', 'The images could not be judged before the API server stops waiting.');
+
 /**
  * Answers an API server's review. When it cannot be judged in time, or not at all, that is a problem with a status of
  * 500 or more (TIMEOUT, UNAVAILABLE) and no verdict: then the webhook's `failurePolicy` decides, which is its owner's choice.
@@ -31,7 +35,7 @@ export async function answeredReview(
   { request, timeout }: { request: AdmissionRequest; timeout: string | undefined },
 ): Promise<AdmissionReviewAnswer> {
   const judged = judgedReview(deps, tenantId, { request, at: deps.now() });
-  const decision = await within(deadlineOf(timeout), reached('What is known of images', judged));
+  const decision = await within(deadlineOf(timeout), reached('What is known of images', judged), tooLate);
   if (!decision.wouldAllow) {
     // Who runs what is the tenant's own: its API server's audit log has it under this uid.
     deps.logger.info('not admitted', {
@@ -43,18 +47,4 @@ export async function answeredReview(
     });
   }
   return answerReview(request.uid, decision);
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Problem('TIMEOUT', 'The images could not be judged before the API server stops waiting.'));
-    }, ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

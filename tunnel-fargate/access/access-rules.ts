@@ -1,4 +1,5 @@
 import type { AccessRule } from '../../core/access/access-rule-repository.ts';
+import { within } from '../../core/aws/patience.ts';
 import { Problem } from '../../core/problem/problem.ts';
 
 /** All rules of a tenant. Rejects with Problem UNAVAILABLE. */
@@ -90,7 +91,7 @@ export class AccessRules {
     // The time runs from the question: what is in force is never older than it says.
     const askedAt = this.#now();
     try {
-      const list = await within(this.#read(tenantId), this.#timing.readTimeoutMs);
+      const list = await within(this.#timing.readTimeoutMs, this.#read(tenantId));
       if (this.#tenants.get(tenantId) === known) this.#weight += weightOf(list) - weightOf(known.rules?.list);
       known.rules = { list, askedAt };
       delete known.failedAt;
@@ -132,15 +133,3 @@ export class AccessRules {
 }
 
 const weightOf = (rules: readonly AccessRule[] = []): number => emptyWeight + rules.length;
-
-async function within<Value>(work: Promise<Value>, timeoutMs: number): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -1,3 +1,4 @@
+import { within } from '../../core/aws/patience.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import type { CallerRefresh } from '../../core/credential/caller-refresh.ts';
 import { Problem } from '../../core/problem/problem.ts';
@@ -125,7 +126,7 @@ export class RunningRequests<Request extends RunningRequest> implements Iterable
     standing.askedAt = now();
     const asked = standing.askedAt;
     try {
-      const fresh = await this.#within(refresh(caller));
+      const fresh = await within(this.#timing.askTimeoutMs, refresh(caller));
       await Promise.all(this.#still(requests).map((request) => this.#judge(request, fresh)));
       standing.goodAt = asked;
     } catch (error) {
@@ -134,19 +135,6 @@ export class RunningRequests<Request extends RunningRequest> implements Iterable
       else onError(error);
     } finally {
       standing.asking = false;
-    }
-  }
-
-  async #within<Value>(answer: Promise<Value>): Promise<Value> {
-    const ms = this.#timing.askTimeoutMs;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-    });
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      clearTimeout(timer);
     }
   }
 

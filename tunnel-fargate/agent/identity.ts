@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { within } from '../../core/aws/patience.ts';
 import { fingerprint as fingerprintOf } from '../../core/certificate/fingerprint.ts';
 import type { CertificateDirectoryRepository } from '../../core/directory/certificate-directory-repository.ts';
 import type { AcceptedCertificates } from './accepted-certificates.ts';
@@ -88,19 +89,6 @@ export const identification =
     if (verdict.kind === 'accepted') accepted.remember(verdict.identity, askedAt);
     return verdict;
   };
-
-/** Rejects when the work takes longer, ms; what it comes to then is not looked at. */
-async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** Epoch milliseconds, both inclusive (RFC 5280 §4.1.2.5). */
 export const validityOf = (certificate: X509Certificate) => ({
