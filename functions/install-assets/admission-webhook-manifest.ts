@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import type { BundleKey } from '../../core/admission/bundle-key.ts';
 import type { AdmissionWebhookQuery } from '../../core/release/admission-webhook-schema.ts';
 import { keySecret, name, namespace, podSpec, selected, tlsSecret } from './admission-webhook-pod.ts';
+import { granted, type PolicyRule } from './role-binding.ts';
 
 /** Of API servers: a webhook's name has three labels at least. */
 const webhookName = `${name}.${namespace}.svc`;
@@ -19,14 +20,7 @@ export const excludedNamespaces: readonly string[] = [
 ];
 
 const labels = { ...selected, 'app.kubernetes.io/managed-by': 'cattery' };
-const rbac = 'rbac.authorization.k8s.io';
-
-type PolicyRule = {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly verbs: readonly string[];
-};
+const metadata = { name, namespace, labels };
 
 /** In cattery-system: its own certificates. */
 export const ownRules: readonly PolicyRule[] = [
@@ -56,7 +50,6 @@ type Manifest = {
  * the Secret's entries and the caBundle are the webhook's own, and are not in it.
  */
 export function admissionWebhookManifest({ query, keys, apiUrl }: Manifest): string {
-  const metadata = { name, namespace, labels };
   const objects = [
     // Without a level of Pod Security: the namespace has others in it.
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
@@ -67,8 +60,8 @@ export function admissionWebhookManifest({ query, keys, apiUrl }: Manifest): str
       automountServiceAccountToken: false,
       ...(query.imagePullSecret === undefined ? {} : { imagePullSecrets: [{ name: query.imagePullSecret }] }),
     },
-    ...granted('Role', ownRules, namespace),
-    ...granted('ClusterRole', clusterRules),
+    ...granted(metadata, 'Role', ownRules, namespace),
+    ...granted(metadata, 'ClusterRole', clusterRules),
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -118,20 +111,6 @@ export function admissionWebhookManifest({ query, keys, apiUrl }: Manifest): str
   ];
   const text = (each: object) => stringify(each, { lineWidth: 0, aliasDuplicateObjects: false });
   return [introduction(query, apiUrl), ...objects.map(text)].join('---\n');
-}
-
-function granted(kind: 'Role' | 'ClusterRole', rules: readonly PolicyRule[], within?: string): object[] {
-  const metadata = { name, ...(within === undefined ? {} : { namespace: within }), labels };
-  return [
-    { apiVersion: `${rbac}/v1`, kind, metadata, rules },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: `${kind}Binding`,
-      metadata,
-      roleRef: { apiGroup: rbac, kind, name },
-      subjects: [{ kind: 'ServiceAccount', name, namespace }],
-    },
-  ];
 }
 
 /** `clientConfig` has no caBundle: the webhook adds it, and nobody takes it away by applying this again. */

@@ -1,12 +1,7 @@
+import type { PolicyRule } from './role-binding.ts';
+
 /** What the Job of the GitOps manifest may do: `present`: connect a cluster that has Calico; `install`: install that, too. */
 export type InstallerSize = 'present' | 'install';
-
-export type PolicyRule = {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly verbs: readonly string[];
-};
 
 /**
  * What makes an object or changes it by server-side apply. That is a PATCH of a name even where the object is absent, so

@@ -6,9 +6,9 @@ import {
   installingRules,
   operatorRules,
   ownRules,
-  type PolicyRule,
   pullSecretRules,
 } from './gitops-access.ts';
+import { granted } from './role-binding.ts';
 
 /**
  * Has sh, curl, openssl and kubectl, for amd64 and arm64, and a digest that its makers publish with its tag, in their
@@ -26,7 +26,7 @@ const operatorNamespace = 'tigera-operator';
 export const tokenSecret = 'cattery-registration-token';
 
 const labels = { 'app.kubernetes.io/name': name, 'app.kubernetes.io/managed-by': 'cattery' };
-const rbac = 'rbac.authorization.k8s.io';
+const account = { name, namespace, labels };
 
 type Manifest = {
   readonly query: GitopsQuery;
@@ -61,7 +61,7 @@ export function gitopsManifest({ query, script, apiUrl }: Manifest): string {
     {
       apiVersion: 'v1',
       kind: 'ServiceAccount',
-      metadata: { name, namespace, labels },
+      metadata: account,
       automountServiceAccountToken: false,
       ...(query.imagePullSecret === undefined ? {} : { imagePullSecrets: [{ name: query.imagePullSecret }] }),
     },
@@ -102,9 +102,9 @@ export function gitopsManifest({ query, script, apiUrl }: Manifest): string {
 function access({ calico, imagePullSecret }: GitopsQuery): object[] {
   if (calico === 'present') {
     return [
-      ...granted('Role', ownRules, namespace),
-      ...granted('Role', operatorRules, operatorNamespace),
-      ...granted('ClusterRole', connectingRules),
+      ...granted(account, 'Role', ownRules, namespace),
+      ...granted(account, 'Role', operatorRules, operatorNamespace),
+      ...granted(account, 'ClusterRole', connectingRules),
     ];
   }
   // tigera-operator is yet to be made, and not by this manifest: whoever removed the manifest would remove Calico.
@@ -114,21 +114,7 @@ function access({ calico, imagePullSecret }: GitopsQuery): object[] {
     ...installingRules,
     ...(imagePullSecret === undefined ? [] : pullSecretRules(imagePullSecret)),
   ];
-  return [...granted('Role', ownRules, namespace), ...granted('ClusterRole', everywhere)];
-}
-
-function granted(kind: 'Role' | 'ClusterRole', rules: readonly PolicyRule[], within?: string): object[] {
-  const metadata = { name, ...(within === undefined ? {} : { namespace: within }), labels };
-  return [
-    { apiVersion: `${rbac}/v1`, kind, metadata, rules },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: `${kind}Binding`,
-      metadata,
-      roleRef: { apiGroup: rbac, kind, name },
-      subjects: [{ kind: 'ServiceAccount', name, namespace }],
-    },
-  ];
+  return [...granted(account, 'Role', ownRules, namespace), ...granted(account, 'ClusterRole', everywhere)];
 }
 
 /** The script's command line: what its --help says of these options holds. */

@@ -13,8 +13,8 @@ import {
   installingRules,
   operatorRules,
   ownRules,
-  type PolicyRule,
 } from '../../functions/install-assets/gitops-access.ts';
+import type { PolicyRule } from '../../functions/install-assets/role-binding.ts';
 import { eventually } from '../stack/poll.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { calicoManifests } from './calico-manifests.ts';
