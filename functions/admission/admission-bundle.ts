@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { AdmissionBundle } from '../../core/admission/admission-bundle.ts';
 import { keptPolicy } from '../../core/admission/admission-policy-repository.ts';
 import type { Answer } from '../../core/api/api-function.ts';
+import { ifNoneMatches } from '../../core/api/entity-tag.ts';
 import type { ImageChange } from '../../core/image/image-change-repository.ts';
 import type { ImagePolicy } from '../../core/image/image-policy-schema.ts';
 import { Problem } from '../../core/problem/problem.ts';
@@ -71,7 +72,7 @@ export async function admissionBundle(
   if (ifNoneMatch !== undefined && !asked) {
     // May be a moment old: then the client gets at its next question what has just been changed.
     const etag = tagOf(tenantId, await factsOf(deps, tenantId, false), now);
-    if (matches(ifNoneMatch, etag)) return { status: 304, headers: headersOf(etag) };
+    if (ifNoneMatches(ifNoneMatch, etag)) return { status: 304, headers: headersOf(etag) };
   }
   const facts = await factsOf(deps, tenantId, true);
   const rules = await reached('The image rules', deps.rules.ready(tenantId, { item: facts.rules }));
@@ -144,12 +145,6 @@ function tagOf(tenantId: string, { rules, policy, newest }: Facts, now: number):
   const parts = [tenantId, ...revisions, newest?.position, isSettled];
   return `W/"${createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 27)}"`;
 }
-
-/** RFC 9110 §13.1.2: weak comparison, a list, or `*`. */
-const matches = (ifNoneMatch: string, etag: string): boolean => {
-  const weak = (tag: string) => tag.trim().replace(/^W\//, '');
-  return ifNoneMatch.split(',').some((tag) => tag.trim() === '*' || weak(tag) === weak(etag));
-};
 
 /** For this client alone, and asked for anew each time. */
 const uncached = { 'Cache-Control': 'private, no-cache' };

@@ -3,6 +3,7 @@ import { type AdmissionPolicy, admissionPolicy } from '../../core/admission/admi
 import type { KeptAdmissionPolicy } from '../../core/admission/admission-policy-repository.ts';
 import { importPolicies } from '../../core/admission/policy-import.ts';
 import type { PolicyImported } from '../../core/admission/policy-test-schema.ts';
+import { ifMatches } from '../../core/api/entity-tag.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
 import { reached } from '../../core/problem/reached.ts';
@@ -33,7 +34,7 @@ export async function replacePolicy(
   { policy, ifMatch }: { policy: AdmissionPolicy; ifMatch: string | undefined },
 ): Promise<KeptAdmissionPolicy> {
   const before = ifMatch === undefined ? undefined : await reached(part, policies.read(tenantId));
-  const isOther = before !== undefined && !names(ifMatch ?? '', tagOf(before.revision));
+  const isOther = before !== undefined && !ifMatches(ifMatch ?? '', tagOf(before.revision));
   const revision = isOther
     ? undefined
     : await reached(part, policies.write(tenantId, policy, before?.revision));
@@ -87,7 +88,3 @@ function merged(before: AdmissionPolicy, given: AdmissionPolicy['policies']): Om
   }
   return { added, replaced, unchanged, policy: together.data };
 }
-
-/** RFC 9110 §13.1.1: a list, or `*`; compared strongly. */
-const names = (ifMatch: string, tag: string): boolean =>
-  ifMatch.split(',').some((each) => ['*', tag].includes(each.trim()));

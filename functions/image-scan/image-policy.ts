@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ifMatches } from '../../core/api/entity-tag.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import type { ImagePolicy } from '../../core/image/image-policy-schema.ts';
 import { Problem } from '../../core/problem/problem.ts';
@@ -31,7 +32,7 @@ export async function setPolicy(
     rules.change(tenantId, (before) => {
       const now = tagOf(before.policy);
       if (now === tagOf(policy)) return before;
-      if (ifMatch !== undefined && !names(ifMatch, now)) {
+      if (ifMatch !== undefined && !ifMatches(ifMatch, now)) {
         throw new Problem('CONFLICT', 'The policy is not the one of If-Match any more: read it again.');
       }
       replaced = before.policy;
@@ -48,7 +49,3 @@ const tagged = (policy: ImagePolicy): TaggedPolicy => ({ policy, tag: tagOf(poli
 /** Of its JSON: zod gives members in the schema's order, whatever order they came in. */
 const tagOf = (policy: ImagePolicy): string =>
   `"${createHash('sha256').update(JSON.stringify(policy)).digest('hex').slice(0, 32)}"`;
-
-/** RFC 9110 §13.1.1: a list of tags, or anything. */
-const names = (ifMatch: string, tag: string): boolean =>
-  ifMatch.split(',').some((each) => ['*', tag].includes(each.trim()));

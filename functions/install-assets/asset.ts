@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Answer } from '../../core/api/api-function.ts';
+import { ifNoneMatches } from '../../core/api/entity-tag.ts';
 
 /** Something public that is the same for everyone until the next deployment. */
 export type Asset = {
@@ -21,13 +22,9 @@ export const newAsset = (value: unknown): Asset => textAsset(JSON.stringify(valu
 export const assetAnswer = ({ text, etag }: Asset, ifNoneMatch: string | undefined): Answer =>
   notModified(etag, ifNoneMatch) ?? { body: text, headers: assetHeaders(etag) };
 
-/** 304 when the client has what bears this tag (RFC 9110 §13.1.2: weak comparison, a list, or `*`), else undefined. */
-export function notModified(etag: string, ifNoneMatch: string | undefined): Answer | undefined {
-  const known = (ifNoneMatch ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  return known.includes(etag) || known.includes('*')
-    ? { status: 304, headers: assetHeaders(etag) }
-    : undefined;
-}
+/** 304 when the client has what bears this tag, else undefined. */
+export const notModified = (etag: string, ifNoneMatch: string | undefined): Answer | undefined =>
+  ifNoneMatches(ifNoneMatch, etag) ? { status: 304, headers: assetHeaders(etag) } : undefined;
 
 export const assetHeaders = (etag: string): Readonly<Record<string, string>> => ({
   ETag: etag,
