@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { Problem } from '../problem/problem.ts';
+import { schemaFaults } from '../problem/schema-faults.ts';
 import { plain } from './plain-text.ts';
 
 /** Go writes null for what is empty: both are absent. */
@@ -41,10 +42,7 @@ export const admissionReview = z
 export function readReview(json: unknown): { request: AdmissionRequest } | { problem: Problem } {
   const read = admissionReview.safeParse(json);
   if (read.success) return { request: read.data.request };
-  const errors = read.error.issues.slice(0, 20).map(({ path, message }) => ({
-    path: `/${path.join('/')}`,
-    message,
-  }));
+  const errors = schemaFaults(read.error);
   return { problem: new Problem('INVALID_REQUEST', 'This is no AdmissionReview v1.', { errors }) };
 }
 

@@ -1,6 +1,7 @@
 import type { APIGatewayProxyEvent } from 'aws-lambda';
 import type * as z from 'zod';
 import { Problem } from '../problem/problem.ts';
+import { schemaFaults } from '../problem/schema-faults.ts';
 
 /** A header by its name in lower case: the gateway passes names on as the client wrote them. */
 export const headerOf = ({ headers }: APIGatewayProxyEvent, name: string): string | undefined =>
@@ -16,7 +17,7 @@ export function readPart(schema: z.ZodType | undefined, value: unknown, part: 'p
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   if (part === 'path') throw new Problem('NOT_FOUND');
-  throw new Problem('INVALID_REQUEST', 'The query does not fit.', { errors: issuesOf(result.error) });
+  throw new Problem('INVALID_REQUEST', 'The query does not fit.', { errors: schemaFaults(result.error) });
 }
 
 /** Parses and checks a JSON body: 415 for another media type, 400 for what is not JSON or does not fit. */
@@ -35,8 +36,5 @@ export function readJsonBody(schema: z.ZodType, event: APIGatewayProxyEvent): un
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  throw new Problem('INVALID_REQUEST', undefined, { errors: issuesOf(result.error) });
+  throw new Problem('INVALID_REQUEST', undefined, { errors: schemaFaults(result.error) });
 }
-
-const issuesOf = (error: z.ZodError) =>
-  error.issues.slice(0, 20).map(({ path, message }) => ({ path: `/${path.map(String).join('/')}`, message }));

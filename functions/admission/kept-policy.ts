@@ -6,6 +6,7 @@ import type { PolicyImported } from '../../core/admission/policy-test-schema.ts'
 import { ifMatches } from '../../core/api/entity-tag.ts';
 import type { Caller } from '../../core/credential/caller.ts';
 import { Problem } from '../../core/problem/problem.ts';
+import { schemaFaults } from '../../core/problem/schema-faults.ts';
 import { reached } from '../../core/problem/reached.ts';
 import type { Dependencies } from './deps.ts';
 
@@ -81,9 +82,7 @@ function merged(before: AdmissionPolicy, given: AdmissionPolicy['policies']): Om
   const together = admissionPolicy.safeParse({ ...before, policies: [...policies.values()] });
   if (!together.success) {
     throw new Problem('INVALID_REQUEST', 'Together with the policies that are there these are too many.', {
-      errors: together.error.issues
-        .slice(0, 20)
-        .map(({ path, message }) => ({ path: `/${path.join('/')}`, message })),
+      errors: schemaFaults(together.error),
     });
   }
   return { added, replaced, unchanged, policy: together.data };
