@@ -1,23 +1,16 @@
 import 'reflect-metadata';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
 import {
-  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
 } from '@peculiar/x509';
 import { type KeyedCertificate, newCertificate } from '../../core/certificate/keyed-certificate.ts';
+import { backdatedMs, isForExactly, serverExtensions } from '../../core/certificate/server-certificate.ts';
 import type { RandomBytes } from '../../core/tenant/identifier.ts';
 
-const hour = 3_600_000;
-const day = 24 * hour;
-/** For clocks of API servers that are behind. */
-const backdatedMs = hour;
+const day = 86_400_000;
 export const leafValidity = 90 * day;
 /** A leaf is made anew when this much of it has gone by. */
 export const leafTerm = 60 * day;
@@ -99,20 +92,8 @@ const ageOf = ({ certificate }: KeyedCertificate, now: number): number =>
 function whyLeafDue({ ca, leaf }: TlsMaterial, { names, now }: Circumstances): string | undefined {
   const certificate = new X509Certificate(leaf.certificate);
   if (!certificate.verify(new X509Certificate(ca.certificate).publicKey)) return 'another CA signed the leaf';
-  if (!hasExactly(certificate, names)) return 'the leaf was for other names';
+  if (!isForExactly(certificate, names)) return 'the leaf was for other names';
   return ageOf(leaf, now) >= leafTerm ? 'the end of the leaf was near' : undefined;
-}
-
-function hasExactly(certificate: X509Certificate, names: readonly string[]): boolean {
-  const count = certificate.subjectAltName?.split(', ').length ?? 0;
-  return (
-    count === names.length &&
-    names.every((name) =>
-      isIP(name)
-        ? certificate.checkIP(name) !== undefined
-        : certificate.checkHost(name, { subject: 'never', wildcards: false }) !== undefined,
-    )
-  );
 }
 
 function newCa({ now, random }: Circumstances): Promise<KeyedCertificate> {
@@ -136,16 +117,7 @@ function newLeaf(issuer: KeyedCertificate, { names, now, random }: Circumstances
     issuer,
     notBefore: new Date(now - backdatedMs),
     notAfter: new Date(now + leafValidity),
-    extensions: (identifiers) => [
-      new BasicConstraintsExtension(false, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-      new SubjectAlternativeNameExtension(
-        names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
-      ),
-      new SubjectKeyIdentifierExtension(identifiers.own),
-      new AuthorityKeyIdentifierExtension(identifiers.issuer),
-    ],
+    extensions: serverExtensions(names),
     random,
   });
 }

@@ -14,6 +14,7 @@ import {
   type KeyedCertificate,
   newCertificate,
 } from '../../core/certificate/keyed-certificate.ts';
+import { backdatedMs } from '../../core/certificate/server-certificate.ts';
 import { base32, type RandomBytes } from '../../core/tenant/identifier.ts';
 
 /** What ROOTS_SECRET_ID holds. */
@@ -31,8 +32,6 @@ export type Roots = z.infer<typeof rootsSecret>;
 export type Moment = { readonly now: number; readonly random: RandomBytes };
 
 const year = 365.25 * 86_400_000;
-/** For clocks that are behind. */
-const backdatedMs = 3_600_000;
 /** A root is replaced as the current one when it has less than this left. */
 export const rootSpare = 2 * year;
 /** How long a root is the current one. */

@@ -1,21 +1,9 @@
-import 'reflect-metadata';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-} from '@peculiar/x509';
 import { type KeyedCertificate, newCertificate } from '../../core/certificate/keyed-certificate.ts';
+import { backdatedMs, isForExactly, serverExtensions } from '../../core/certificate/server-certificate.ts';
 import type { Moment, Roots } from './roots.ts';
 
 const day = 86_400_000;
-const backdatedMs = 3_600_000;
 /** Validity of our server certificates, and how long before their end they are made anew. */
 export const leafValidity = 90 * day;
 export const leafRenewal = 30 * day;
@@ -75,20 +63,8 @@ export function whyDue(
   if (!certificate.verify(new X509Certificate(current.certificate).publicKey)) {
     return 'another root is the current one';
   }
-  if (!hasExactly(certificate, spec.names)) return 'it is for other names';
+  if (!isForExactly(certificate, spec.names)) return 'it is for other names';
   return certificate.validToDate.getTime() - now < leafRenewal ? 'its end is near' : undefined;
-}
-
-function hasExactly(certificate: X509Certificate, names: readonly string[]): boolean {
-  const count = certificate.subjectAltName?.split(', ').length ?? 0;
-  return (
-    count === names.length &&
-    names.every((name) =>
-      isIP(name)
-        ? certificate.checkIP(name) !== undefined
-        : certificate.checkHost(name, { subject: 'never', wildcards: false }) !== undefined,
-    )
-  );
 }
 
 /** A certificate of the current root, which is not in the chain: whoever verifies it has it. */
@@ -102,19 +78,7 @@ export function newLeaf(
     issuer: current,
     notBefore: new Date(now - backdatedMs),
     notAfter: new Date(now + leafValidity),
-    extensions: ({ own, issuer }) => [
-      new BasicConstraintsExtension(false, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([
-        ExtendedKeyUsage.serverAuth,
-        ...(spec.client ? [ExtendedKeyUsage.clientAuth] : []),
-      ]),
-      new SubjectAlternativeNameExtension(
-        spec.names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
-      ),
-      new SubjectKeyIdentifierExtension(own),
-      new AuthorityKeyIdentifierExtension(issuer),
-    ],
+    extensions: serverExtensions(spec.names, spec),
     random,
   });
 }
