@@ -9,6 +9,7 @@ import type { ScannedImage, ScanOutcome } from '../../core/image/scanned-image.t
 import { Problem } from '../../core/problem/problem.ts';
 import { reached } from '../../core/problem/reached.ts';
 import type { Dependencies } from './deps.ts';
+import { knownImage } from './images.ts';
 
 /** Stored pages that one request looks at; with a rare filter its answer may be short, or empty, with a cursor. */
 const maxPages = 12;
@@ -24,15 +25,10 @@ type Position = { readonly result: number; readonly page: number; readonly index
  * Units: those of the image and the rules, and half a read per 4 KB of each stored page of 250 (about 3 for one).
  */
 export async function imageFindings(
-  { images, rules, pages, now }: Pick<Dependencies, 'images' | 'rules' | 'pages' | 'now'>,
+  deps: Pick<Dependencies, 'images' | 'rules' | 'pages' | 'now'>,
   { tenantId, digest, query }: { tenantId: string; digest: string; query: FindingsQuery },
 ): Promise<Page<ImageFinding>> {
-  const [image, ready] = await reached(
-    'The table of images',
-    Promise.all([images.find(tenantId, digest), rules.ready(tenantId)]),
-  );
-  const at = now();
-  if (!image || image.expiresAt <= at) throw new Problem('NOT_FOUND');
+  const { image, rules, now } = await knownImage(deps, tenantId, digest);
   const results = image.results
     .filter(({ scannerName }) => query.scanner === undefined || scannerName === query.scanner)
     .sort((a, b) => (a.scannerName < b.scannerName ? -1 : 1));
@@ -49,10 +45,10 @@ export async function imageFindings(
     if (!result) break;
     const stored = await reached(
       'The table of findings',
-      pages.page(tenantId, pagesOf(digest, result), position.page),
+      deps.pages.page(tenantId, pagesOf(digest, result), position.page),
     );
     const findings = stored ?? kept(result, position.page);
-    const judge = findingJudge(image, result, ready, at);
+    const judge = findingJudge(image, result, rules, now);
     looked += 1;
     let { index } = position;
     for (; index < findings.length && items.length < query.limit && bytes < maxAnswerBytes; index += 1) {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { Problem } from '../../../core/problem/problem.ts';
 import { bomLinkIn, bomLinkOf } from './bom-link.ts';
-import { given, list, optional, purl, readMembers, text, word } from './members.ts';
+import { given, isObject, list, type Members, optional, purl, readMembers, text, word } from './members.ts';
 import { partsOf } from '../../../core/image/package-url.ts';
 
 const named = optional(z.object({ name: optional(text(512)) }));
@@ -120,10 +120,6 @@ export function readBom(json: unknown): Bom {
     },
   };
 }
-
-type Members = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Members =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** All components, nested ones too; REPORT_MALFORMED for what is no array of objects. */
 function partsIn(outermost: unknown, name: 'components' | 'services'): Members[] {

@@ -3,7 +3,7 @@ import { isOfCycloneDx, readCycloneDx } from './cyclonedx.ts';
 import { isOfCycloneDxVex, readCycloneDxVex } from './cyclonedx-vex.ts';
 import { readGrype } from './grype.ts';
 import { isOfHarbor, readHarbor } from './harbor.ts';
-import { word } from './members.ts';
+import { isObject, type Members, word } from './members.ts';
 import type { Report, ReportFormat } from './normal-form.ts';
 import { isOfOpenVex, readOpenVex } from './openvex.ts';
 import { parseReportJson } from './report-json.ts';
@@ -17,9 +17,6 @@ import { isOfTrivyOperator, readTrivyOperator } from './trivy-operator.ts';
 export const takenFormats =
   'Taken are reports about container images: Trivy JSON (trivy image, trivy k8s, trivy-operator, Harbor), Grype JSON, CycloneDX 1.4–1.7 JSON with vulnerabilities, and SARIF 2.1.0 of Trivy or Grype; and VEX documents: OpenVEX 0.2, CycloneDX.';
 
-type Members = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Members =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const has = (json: unknown, ...names: readonly string[]): boolean =>
   isObject(json) && names.every((name) => Object.hasOwn(json, name));
 

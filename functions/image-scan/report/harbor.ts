@@ -7,7 +7,9 @@ import {
   distinct,
   given,
   guardFindings,
+  isObject,
   list,
+  type Members,
   optional,
   readMembers,
   severityOf,
@@ -54,10 +56,6 @@ const mediaTypes = [
 
 /** More images than any index has. */
 const maxPlatforms = 100;
-
-type Members = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Members =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The report itself, in Harbor's envelope or as its scanners answer it. */
 function reportIn(json: unknown): Members | undefined {

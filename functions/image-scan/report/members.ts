@@ -49,13 +49,14 @@ export const list = <T extends z.ZodType>(schema: T, max = maxFindings) =>
       return read;
     });
 
+export type Members = Readonly<Record<string, unknown>>;
+export const isObject = (value: unknown): value is Members =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** An object whose members' names are data (sources, digests), as pairs; read and given up as `list` does. */
 export const pairs = <T extends z.ZodType>(schema: T) =>
   z
-    .custom<Readonly<Record<string, unknown>>>(
-      (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-      'Invalid input: expected object',
-    )
+    .custom<Members>(isObject, 'Invalid input: expected object')
     .nullish()
     .transform((members, context): [name: string, value: z.output<T>][] => {
       const read: [string, z.output<T>][] = [];

@@ -8,6 +8,7 @@ import {
   distinct,
   given,
   guardFindings,
+  isObject,
   list,
   optional,
   purl,
@@ -85,10 +86,6 @@ export function readTrivyOperator(json: unknown): Report {
     scans: oneEach(scans),
   };
 }
-
-type Members = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is Members =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const group = 'aquasecurity.github.io';
 
